@@ -1,0 +1,77 @@
+"""Checkpoints: written whole, read safely.
+
+A checkpoint is a dictionary of tensors, numbers, strings and lists only, so that `weights_only=True` reads it: `model`,
+`optimizer`, `scheduler`, `scaler`, `epoch` (epochs done), `step` (optimizer steps done), `best`, `train_seconds`, `rng`,
+`config`, `classes`.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gacsnn.errors import InputError
+from gacsnn.files import write_whole
+
+FORMAT = "gacsnn-1"
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint; a reader finds the old one or the new one, never a part."""
+    write_whole(path, lambda file: torch.save({"format": FORMAT, **content}, file))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint of ours, on the CPU.
+
+    Raises:
+        InputError: when the file is missing, damaged, or something else.
+    """
+    if not path.is_file():
+        raise InputError(f"checkpoint={path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
+        raise InputError(f"checkpoint={path}: not a checkpoint, or cut short ({reason})") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"checkpoint={path}: this file was not written by gacsnn")
+    return content
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Put the weights into the model, all or none.
+
+    Raises:
+        InputError: naming what is missing, left over or of another shape.
+    """
+    own = model.state_dict()
+    missing = [name for name in own if name not in weights]
+    extra = [name for name in weights if name not in own]
+    shapes = [
+        f"{name} is {list(weights[name].shape)} there and {list(own[name].shape)} here"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    faults = [
+        *([f"{len(missing)} tensors are missing, {missing[0]} first"] if missing else []),
+        *([f"{len(extra)} are left over, {extra[0]} first"] if extra else []),
+        *([f"{len(shapes)} differ in shape: {shapes[0]}"] if shapes else []),
+    ]
+    if faults:
+        raise InputError(f"checkpoint={source}: of another architecture: {'; '.join(faults)}")
+    model.load_state_dict(dict(weights))
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every generator that a run draws from."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

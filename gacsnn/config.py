@@ -1,0 +1,328 @@
+"""The schema: every option, its type, range, unit and a sentence of help. What a run does depends on nothing else.
+
+Known without Hydra and without torch: `load` reads a saved `config.yaml`, `validate` checks a plain dictionary. A wrong
+option, type or range raises `InputError` with one line, before any work.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from gacsnn.errors import InputError, nearest
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
+Layout = Literal["cifar", "imagenet"]
+
+
+class Options(BaseModel):
+    """A group of options: no unknown keys, no silent conversions, no change after the check."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def option(help: str, **constraints: Any) -> Any:
+    return Field(description=help, **constraints)
+
+
+class Augment(Options):
+    """What is done to each training picture."""
+
+    crop_padding: int = option("pixels of padding for a random crop of the picture's own size; 0: no crop", ge=0)
+    flip: bool = option("flip left to right, one picture in two")
+    rotation: float = option("largest random rotation, degrees either way", ge=0, le=180)
+    resized_crop: bool = option("crop a random part and resize it to `size` (RandomResizedCrop)")
+    auto_augment: Literal["none", "cifar10", "imagenet"] = option("AutoAugment policy")
+
+
+class Dataset(Options):
+    name: str
+    layout: Layout = option("which stem and stages suit these pictures")
+    mean: Channels | None = option("mean of the three channels, pixels in [0, 1]; null: measured on the training split")
+    std: Channels | None = option("standard deviation of the channels; null: measured on the training split")
+    validation: float = option("share of the training pictures held out for validation; 0: none", ge=0, lt=1)
+    split_seed: int = option("seed of the split into training and validation; not that of the run", ge=0)
+    augment: Augment
+
+    @field_validator("std")
+    @classmethod
+    def _not_zero(cls, std: list[float] | None) -> list[float] | None:
+        if std is not None and min(std) <= 0:
+            raise ValueError("each must be greater than 0")
+        return std
+
+
+class Digits(Dataset):
+    name: Literal["digits"]
+    test: float = option("share of the pictures held out as the test split", gt=0, lt=1)
+
+
+class Cifar(Dataset):
+    name: Literal["cifar10", "cifar100"]
+    root: str = option("folder of torchvision's files")
+    download: bool = option("fetch the files when they are missing")
+
+
+class Folder(Dataset):
+    """Class folders of pictures: `root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` alone."""
+
+    name: Literal["imagenet", "image_folder"]
+    root: str = option("folder of the pictures")
+    train_folder: str = option("training pictures, below root; where it is missing, root itself holds the classes")
+    test_folder: str = option("test pictures, below root; where it is missing, a share of the training pictures is held out")
+    test: float = option("share of the pictures held out as the test split where there is no test_folder", gt=0, lt=1)
+    size: int = option("side of the square that the network sees, pixels", ge=1)
+    resize: int = option("shorter side before the centre crop to `size`, pixels", ge=1)
+    check_pictures: bool = option("decode every picture once before any work")
+    bad_pictures: Literal["stop", "skip"] = option("what to do about a picture that cannot be decoded")
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Folder":
+        if self.resize < self.size:
+            raise ValueError(f"resize={self.resize} must be at least size={self.size}")
+        if self.bad_pictures == "skip" and not self.check_pictures:
+            raise ValueError("bad_pictures=skip needs check_pictures=true, which finds them")
+        return self
+
+
+class Synthetic(Dataset):
+    """Random pictures with a weak pattern a class; for benchmarks and smoke tests only."""
+
+    name: Literal["synthetic"]
+    size: int = option("side of the pictures, pixels", ge=4)
+    num_classes: Count = option("number of classes")
+    pictures: int = option("number of pictures in all splits together", ge=10)
+
+
+class Model(Options):
+    name: str = option("network: resnet8, resnet18, resnet34, resnet104")
+    layout: Layout = option("cifar: small stem, three stages; imagenet: large stem, four stages")
+    width: Positive = option("multiplier of all channel counts")
+    stages: list[Annotated[list[Count], Field(min_length=3, max_length=3)]] | None = option(
+        "rows [width, blocks, first stride] in place of the network's own"
+    )
+
+
+class Encoder(Options):
+    name: str = option("how pictures become currents over T steps: gac, direct")
+
+
+class Neuron(Options):
+    decay: float = option("factor of the membrane potential from one step to the next", ge=0, le=1)
+    threshold: Positive = option("a neuron fires above this membrane potential")
+    surrogate: Literal["triangle", "rectangle"] = option("shape of ds/dh in the backward pass")
+    surrogate_width: Positive = option("width of the surrogate")
+    detach_reset: bool = option("take the reset as a constant in the backward pass")
+
+
+class SGD(Options):
+    name: Literal["sgd"]
+    lr: Positive = option("learning rate at the start")
+    momentum: Share = option("momentum")
+    nesterov: bool = option("Nesterov's form of momentum")
+    weight_decay: NotNegative = option("L2 penalty")
+
+    @model_validator(mode="after")
+    def _nesterov(self) -> "SGD":
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=true needs momentum > 0")
+        return self
+
+
+class Adam(Options):
+    name: Literal["adam", "adamw"]
+    lr: Positive = option("learning rate at the start")
+    betas: Annotated[list[Share], Field(min_length=2, max_length=2)] = option("decay of the two moments")
+    eps: Positive = option("added to the denominator")
+    weight_decay: NotNegative = option("adam: L2 penalty; adamw: decoupled decay")
+
+
+class Scheduler(Options):
+    interval: Literal["epoch", "step"] = option("when the learning rate changes")
+    warmup_epochs: NotNegative = option("epochs of linear rise at the start")
+
+
+class Cosine(Scheduler):
+    name: Literal["cosine"]
+    final_fraction: float = option("learning rate at the end, as a fraction of the first", ge=0, le=1)
+
+
+class Step(Scheduler):
+    name: Literal["step"]
+    every_epochs: Count = option("epochs between drops")
+    factor: float = option("the learning rate is multiplied by this at each drop", gt=0, le=1)
+
+
+class Constant(Scheduler):
+    name: Literal["constant"]
+
+
+class CrossEntropy(Options):
+    name: Literal["cross_entropy"]
+    label_smoothing: Share = option("share of the target spread over all classes")
+
+
+class TET(Options):
+    name: Literal["tet"]
+    lamb: float = option("weight of the mean squared error against `means`", ge=0, le=1)
+    means: float = option("constant that all logits are drawn to")
+    label_smoothing: Share = option("share of the target spread over all classes")
+
+
+class Augmentation(Options):
+    """Mixing of pictures within a training batch."""
+
+    cutmix_probability: float = option("probability that a batch is mixed by CutMix", ge=0, le=1)
+    cutmix_alpha: Positive = option("CutMix draws its share from Beta(alpha, alpha)")
+    mixup_probability: float = option("probability that a batch is mixed by mix-up", ge=0, le=1)
+    mixup_alpha: Positive = option("mix-up draws its share from Beta(alpha, alpha)")
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> "Augmentation":
+        if self.cutmix_probability + self.mixup_probability > 1:
+            raise ValueError("cutmix_probability + mixup_probability must be at most 1: a batch is mixed one way")
+        return self
+
+
+class Hardware(Options):
+    device: Literal["auto", "cpu", "cuda"] = option("auto: the GPU if there is one")
+    precision: Literal["fp32", "bf16", "fp16"] = option("type of activations; fp16 with a gradient scaler")
+    threads: Count | None = option("CPU threads; null: PyTorch's own choice")
+    workers: Annotated[int, Field(ge=0)] | None = option(
+        "processes that load pictures; null: 0 for pictures in memory, else one a core, 8 at most"
+    )
+    channels_last: bool = option("keep activations in NHWC order")
+
+
+class Train(Options):
+    name: Literal["train"]
+
+
+class Evaluate(Options):
+    name: Literal["evaluate"]
+    split: Literal["train", "validation", "test"] = option("which split the checkpoint is measured on")
+
+
+class Config(Options):
+    """One run."""
+
+    dataset: Annotated[Digits | Cifar | Folder | Synthetic, Field(discriminator="name")]
+    model: Model
+    T: Count = option("time steps")
+    encoder: Encoder
+    neuron: Neuron
+    optimizer: Annotated[SGD | Adam, Field(discriminator="name")]
+    scheduler: Annotated[Cosine | Step | Constant, Field(discriminator="name")]
+    loss: Annotated[CrossEntropy | TET, Field(discriminator="name")]
+    augmentation: Augmentation
+    hardware: Hardware
+    task: Annotated[Train | Evaluate, Field(discriminator="name")]
+    seed: int = option("seed of weights, order and augmentation", ge=0, lt=2**32)
+    epochs: Count = option("passes over the training split")
+    batch_size: Count = option("pictures a step, over all devices")
+    output_dir: str | None = option("run directory; null: a dated one under outputs/")
+    resume: str | None = option("run directory of a run to go on with")
+    checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
+    max_steps: Count | None = option("stop training after this many optimizer steps")
+    max_minutes: Positive | None = option("stop training after this many minutes")
+    limit_train: Count | None = option("use only this many training pictures")
+    limit_eval: Count | None = option("use only this many pictures of the validation split, and of the test split")
+
+
+# What does not change the numbers of a run, and so not its hash: where it is written, where its data lies, what it runs on.
+NOT_IDENTITY = {
+    "output_dir": True, "resume": True, "task": True,
+    "dataset": {"root", "download", "check_pictures"},
+    "hardware": {"device", "threads", "workers"},
+}  # fmt: skip
+
+def validate(values: Mapping[str, Any]) -> Config:
+    """A checked Config of a plain dictionary.
+
+    Raises:
+        InputError: one line that names each wrong key, its value and what is allowed.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise InputError("; ".join(_line(details, values) for details in error.errors())) from None
+
+
+def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
+    """One of pydantic's errors as `key=value: what is wrong`, in the words of the command line."""
+    path: list[str] = []
+    node: Any = values
+    siblings: Iterable[str] = ()
+    for part in details["loc"]:
+        # A union adds the variant's name to the path; what is not in the values is no key of theirs.
+        if isinstance(node, Mapping) and part in node or isinstance(node, list) and isinstance(part, int):
+            siblings = [str(key) for key in node if key != part] if isinstance(node, Mapping) else ()
+            node = node[part]
+            path.append(str(part))
+        elif details["type"] == "missing" and part == details["loc"][-1]:
+            path.append(str(part))
+    key = ".".join(path)
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if details["type"] == "missing":
+        return f"{key}: this option is missing"
+    if details["type"] == "extra_forbidden":
+        return f"{key}: no such option{nearest(path[-1], siblings)}"
+    if isinstance(node, Mapping):
+        return f"{key}: {message}"
+    return f"{key}={'null' if node is None else node}: {message}"
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
+
+
+def to_yaml(config: Config) -> str:
+    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+
+
+def load(path: Path) -> Config:
+    """The config of a saved `config.yaml`."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no config")
+    return validate(values)
+
+
+def config_hash(config: Config) -> str:
+    """Ten hexadecimal digits that name what was run, whatever the machine and the folder."""
+    identity = config.model_dump(mode="json", exclude=NOT_IDENTITY)  # type: ignore[arg-type]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def inherit(saved: Config, composed: Config, asked: Iterable[str] | None, always: Iterable[str] = ()) -> Config:
+    """A saved config, with what the user asked for now put over it.
+
+    Args:
+        saved: the config of the run that is resumed, or of the checkpoint that is evaluated.
+        composed: the config composed from the command line.
+        asked: the options and groups that the command line named, dotted. `experiment` names them all, and so does None.
+        always: further options that are taken from `composed`.
+    """
+    asked = None if asked is None else [*asked, *always]
+    if asked is None or "experiment" in asked:
+        return composed
+    values, wanted = to_dict(saved), to_dict(composed)
+    for key in asked:
+        *groups, name = key.split(".")
+        source, target = wanted, values
+        for group in groups:
+            source, target = source[group], target[group]
+        target[name] = source[name]
+    return validate(values)

@@ -1,0 +1,86 @@
+"""Pictures in class folders: ImageNet's, or anyone's, at any size."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from gacsnn.config import Folder
+from gacsnn.data.pictures import Pictures, Splits, decode, held_out
+from gacsnn.data.split import split_training
+from gacsnn.errors import InputError
+from gacsnn.progress import Progress, log
+
+
+def load(options: Folder) -> Splits:
+    """Raises InputError for a missing or empty folder, for classes that differ, and for a picture that cannot be decoded."""
+    root = Path(options.root)
+    if not root.is_dir():
+        raise InputError(
+            f"dataset.root={root}: no such folder; give the one that holds {options.train_folder}/ or class folders"
+        )
+    train_folder, test_folder = root / options.train_folder, root / options.test_folder
+    if train_folder.is_dir() and test_folder.is_dir():
+        training, classes = scan(train_folder, options)
+        test, test_classes = scan(test_folder, options)
+        if differ := sorted(set(classes) ^ set(test_classes)):
+            raise InputError(
+                f"dataset.root={root}: {train_folder.name}/ and {test_folder.name}/ must hold the same classes; "
+                f"only one of them has {', '.join(differ[:5])}"
+            )
+    else:
+        everything, classes = scan(train_folder if train_folder.is_dir() else root, options)
+        kept, out = held_out(everything.labels, options.test, options.split_seed)
+        training, test = everything.subset(kept), everything.subset(out)
+    return split_training(training, test, classes, options, options.size, options.resize)
+
+
+def scan(folder: Path, options: Folder) -> tuple[Pictures, list[str]]:
+    """The pictures below each class folder, sorted by name, and the classes' names."""
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise InputError(f"{folder} holds no class folders; put the pictures of each class in a folder of its own")
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
+        if not found:
+            raise InputError(f"{folder / name} holds no pictures ({' '.join(IMG_EXTENSIONS)})")
+        files += found
+        labels += [label] * len(found)
+    pictures = Pictures(files, torch.tensor(labels))
+    return (checked(pictures, options) if options.check_pictures else pictures), classes
+
+
+def checked(pictures: Pictures, options: Folder) -> Pictures:
+    """The same pictures, each decoded once; without the bad ones where they are to be skipped.
+
+    Raises:
+        InputError: naming the first picture that cannot be decoded, where they are not to be skipped.
+    """
+    skip = options.bad_pictures == "skip"
+    good: list[bool] = []
+    with ThreadPoolExecutor() as pool, Progress("checking pictures", len(pictures)) as progress:
+        try:
+            for error in pool.map(fault, pictures.images, chunksize=64):
+                if error is not None and not skip:
+                    raise error
+                if error is not None:
+                    log.warning(f"skipped: {error}")
+                good.append(error is None)
+                progress.advance(1)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if all(good):
+        return pictures
+    return pictures.subset(torch.tensor(good).nonzero().flatten())
+
+
+def fault(path: Path) -> InputError | None:
+    try:
+        decode(path)
+    except InputError as error:
+        return error
+    return None

@@ -1,0 +1,18 @@
+"""The two ways in which a run stops that are no fault of the program."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """What the user gave is wrong. The message is one line: what is wrong, and what to do. Exit code 2."""
+
+
+class Diverged(ArithmeticError):
+    """The loss is no longer a finite number. Exit code 1: the input was well formed, the training failed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """', did you mean X?' where a known name is near, else nothing."""
+    found = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", did you mean {found[0]}?" if found else ""

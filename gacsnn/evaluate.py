@@ -1,0 +1,53 @@
+"""How good a network is on a split."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gacsnn.data import Loader
+from gacsnn.energy import firing_rates
+from gacsnn.hardware import Machine
+from gacsnn.pixels import Normalise
+from gacsnn.progress import Progress
+
+
+@dataclass(frozen=True)
+class Score:
+    """top-1 and top-5 in percent, loss as cross-entropy of the mean over T, firing rate in [0, 1]."""
+
+    top1: float
+    top5: float
+    loss: float
+    firing_rate: float
+    pictures: int
+    seconds: float
+
+
+def evaluate(
+    model: nn.Module,
+    loader: Loader,
+    normalise: Normalise,
+    machine: Machine,
+    description: str = "evaluating",
+) -> Score:
+    """Measure the model on every picture of a split once. Top-5 is of as many classes as there are, if fewer."""
+    model.eval()
+    started = time.perf_counter()
+    count = len(loader.dataset)  # type: ignore[arg-type]
+    totals = torch.zeros(3, dtype=torch.float64, device=machine.device)
+    with torch.no_grad(), firing_rates(model) as rates, Progress(description, count) as progress:
+        for images, labels in loader:
+            labels = labels.to(machine.device, non_blocking=True)
+            with machine.autocast():
+                logits = model(normalise(images))
+            mean = logits.float().mean(dim=1)
+            hits = mean.topk(min(5, mean.shape[1])).indices == labels[:, None]
+            loss = F.cross_entropy(mean, labels, reduction="sum")
+            totals += torch.stack([hits[:, 0].sum().double(), hits.sum().double(), loss.double()])
+            progress.advance(len(labels))
+    top1, top5, loss_sum = totals.tolist()
+    seconds = time.perf_counter() - started
+    return Score(100 * top1 / count, 100 * top5 / count, loss_sum / count, rates.mean(), count, seconds)

@@ -1,0 +1,244 @@
+"""MS-ResNets (membrane-shortcut residual spiking networks) as tables of stages, and `create_model`.
+
+Sources: Qiu et al., "Gated Attention Coding", AAAI 2024 (arXiv 2308.06582), for CIFAR-18 and ImageNet-18/34, and Hu et al.,
+"Advancing Spiking Neural Networks toward Deep Residual Learning" (MS-ResNet), for ImageNet-104. Inside, activations
+are [T, B, C, H, W]: T first, so that T*B is one batch of a convolution.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from gacsnn.encoders import ENCODERS, RepeatedBatchNorm2d
+from gacsnn.errors import InputError, nearest
+from gacsnn.neuron import LIF, NEURONS
+
+
+class Stage(NamedTuple):
+    width: int
+    blocks: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a name means in one layout. Widths are those of width multiplier 1."""
+
+    stages: tuple[Stage, ...]
+    stem: str
+    pooled_shortcut: bool = False
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What all networks for one kind of input share."""
+
+    neuron: str
+    bn_weight: float
+    last_bn_weight: float
+    kaiming: bool
+    networks: Mapping[str, Network]
+
+
+def stages(*rows: tuple[int, int, int]) -> tuple[Stage, ...]:
+    return tuple(Stage(*row) for row in rows)
+
+
+def halving(*blocks: int) -> tuple[Stage, ...]:
+    """The ImageNet stages: widths 64, 128, 256, 512, each halving the resolution."""
+    return tuple(Stage(64 * 2**i, count, 2) for i, count in enumerate(blocks))
+
+
+STEM_WIDTH = 64
+
+LAYOUTS = {
+    # Small pictures, from 8x8 on. Only resnet18 is the paper's; the other rows are ours in its manner.
+    "cifar": Layout(
+        neuron="cifar",
+        bn_weight=1.0,
+        last_bn_weight=1.0,
+        kaiming=False,
+        networks={
+            "resnet8": Network(stages((128, 1, 1), (256, 1, 2), (512, 1, 2)), stem="conv3"),
+            "resnet18": Network(stages((128, 3, 1), (256, 3, 2), (512, 2, 2)), stem="conv3"),
+            "resnet34": Network(stages((128, 5, 1), (256, 6, 2), (512, 5, 2)), stem="conv3"),
+            "resnet104": Network(
+                stages((128, 11, 1), (256, 32, 2), (512, 8, 2)), stem="conv3", pooled_shortcut=True, dropout=0.2
+            ),
+        },
+    ),
+    # Pictures of 224x224 or so. resnet8 is ours, the others the papers'.
+    "imagenet": Layout(
+        neuron="imagenet",
+        bn_weight=0.5,
+        last_bn_weight=0.0,
+        kaiming=True,
+        networks={
+            "resnet8": Network(halving(1, 1, 1), stem="conv7"),
+            "resnet18": Network(halving(2, 2, 2, 2), stem="conv7"),
+            "resnet34": Network(halving(3, 4, 6, 3), stem="conv7"),
+            "resnet104": Network(halving(3, 8, 32, 8), stem="conv3x3", pooled_shortcut=True, dropout=0.2),
+        },
+    ),
+}
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)
+
+
+def conv3(width: int) -> list[nn.Module]:
+    return [conv(3, width, 3)]
+
+
+def conv7(width: int) -> list[nn.Module]:
+    return [conv(3, width, 7, stride=2)]
+
+
+def conv3x3(width: int) -> list[nn.Module]:
+    """Three 3x3 convolutions with biases and nothing between them, the first of stride 2 (MS-ResNet-104)."""
+    return [conv(3, width, 3, 2, bias=True), conv(width, width, 3, bias=True), conv(width, width, 3, bias=True)]
+
+
+STEMS: dict[str, Callable[[int], list[nn.Module]]] = {"conv3": conv3, "conv7": conv7, "conv3x3": conv3x3}
+
+
+def per_frame(module: nn.Module, x: Tensor) -> Tensor:
+    """Apply a module that takes [N, C, H, W] to [T, B, C, H, W]."""
+    return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class Block(nn.Module):
+    """LIF, conv, BN, LIF, conv, BN, plus the shortcut of the membrane potential; no activation after the sum."""
+
+    def __init__(
+        self, inputs: int, width: int, stride: int, neuron: Callable[[], nn.Module], pooled_shortcut: bool
+    ) -> None:
+        super().__init__()
+        self.lif1 = neuron()
+        self.conv1 = nn.Sequential(conv(inputs, width, 3, stride), nn.BatchNorm2d(width))
+        self.lif2 = neuron()
+        self.conv2 = nn.Sequential(conv(width, width, 3), nn.BatchNorm2d(width))
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or inputs != width:
+            pool = pooled_shortcut and stride != 1
+            layers: list[nn.Module] = [nn.AvgPool2d(stride, ceil_mode=True)] if pool else []
+            layers += [conv(inputs, width, 1, 1 if pool else stride), nn.BatchNorm2d(width)]
+            self.shortcut = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[T, B, C, H, W] -> [T, B, width, H / stride, W / stride]."""
+        shortcut = x if self.shortcut is None else per_frame(self.shortcut, x)
+        x = per_frame(self.conv1, self.lif1(x))
+        x = per_frame(self.conv2, self.lif2(x))
+        return x + shortcut
+
+
+class Head(nn.Module):
+    """LIF, global average pool, linear, at every step.
+
+    Dropout (MS-ResNet-104) draws one mask for all T steps, so that the mean of the logits over T is what that paper
+    computes: the linear layer of the features' mean over T.
+    """
+
+    def __init__(self, width: int, num_classes: int, neuron: Callable[[], nn.Module], dropout: float) -> None:
+        super().__init__()
+        self.lif = neuron()
+        self.dropout = nn.Dropout1d(dropout)
+        self.linear = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[T, B, C, H, W] -> logits [B, T, classes]."""
+        features = self.lif(x).mean(dim=(3, 4)).transpose(0, 1)
+        # Dropout1d drops whole rows of [B, C, T]: a feature at all its steps.
+        features = self.dropout(features.transpose(1, 2)).transpose(1, 2)
+        return self.linear(features)
+
+
+class SpikingResNet(nn.Module):
+    """Encoder (with the stem inside), stages of blocks, head. Made by `create_model`."""
+
+    def __init__(self, encoder: nn.Module, stages: nn.Sequential, head: nn.Module, T: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.stages = stages
+        self.head = head
+        self.T = T
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] -> logits [B, T, classes]. A prediction is the mean over T."""
+        return self.head(self.stages(self.encoder(images)))
+
+
+def create_model(
+    name: str,
+    *,
+    T: int,
+    num_classes: int,
+    encoder: str = "gac",
+    layout: str = "cifar",
+    width: float = 1.0,
+    stages: Sequence[Sequence[int]] | None = None,
+    neuron: Mapping[str, Any] | None = None,
+) -> SpikingResNet:
+    """Build a spiking residual network by name.
+
+    Args:
+        name: depth, one of `resnet8`, `resnet18`, `resnet34`, `resnet104`.
+        T: number of time steps, at least 1.
+        num_classes: number of classes, at least 1.
+        encoder: `gac` or `direct`.
+        layout: `cifar` (small stem, three stages) or `imagenet` (large stem, four stages).
+        width: multiplier of all channel counts.
+        stages: rows (width, blocks, first stride) in place of the table's.
+        neuron: keyword arguments of `LIF` in place of the layout's.
+
+    Raises:
+        ValueError: for an unknown name or a number out of range.
+    """
+    kind = LAYOUTS[choice("layout", layout, LAYOUTS)]
+    network = kind.networks[choice("model", name, kind.networks)]
+    if T < 1 or num_classes < 1 or width <= 0:
+        raise InputError(f"need T >= 1, num_classes >= 1, width > 0, not T={T}, {num_classes=}, {width=}")
+    rows = network.stages if stages is None else tuple(Stage(*row) for row in stages)
+    lif = partial(LIF, **(NEURONS[kind.neuron] if neuron is None else neuron))
+
+    def scaled(channels: int) -> int:
+        return max(1, round(channels * width))
+
+    channels = scaled(STEM_WIDTH)
+    stem = nn.Sequential(*STEMS[network.stem](channels), RepeatedBatchNorm2d(channels, T))
+    code = ENCODERS[choice("encoder", encoder, ENCODERS)](stem, channels, T, lif)
+    blocks = []
+    for row in rows:
+        stage = []
+        for index in range(row.blocks):
+            stride = row.stride if index == 0 else 1
+            stage.append(Block(channels, scaled(row.width), stride, lif, network.pooled_shortcut))
+            channels = scaled(row.width)
+        blocks.append(nn.Sequential(*stage))
+    model = SpikingResNet(code, nn.Sequential(*blocks), Head(channels, num_classes, lif, network.dropout), T)
+    initialise(model, kind)
+    return model
+
+
+def initialise(model: nn.Module, layout: Layout) -> None:
+    """The starting weights that the layout asks for, where they are not PyTorch's own."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.weight, layout.bn_weight)
+        elif isinstance(module, nn.Conv2d) and layout.kaiming:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    for module in model.modules():
+        if isinstance(module, Block):
+            nn.init.constant_(module.conv2[1].weight, layout.last_bn_weight)
+
+
+def choice(option: str, name: str, table: Mapping[str, object]) -> str:
+    if name not in table:
+        raise InputError(f"{option}={name}: no such {option}{nearest(name, table)}; choose one of {', '.join(table)}")
+    return name

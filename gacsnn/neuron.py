@@ -1,0 +1,104 @@
+"""The leaky integrate-and-fire (LIF) neuron with hard reset, as its formula reads.
+
+Source: Qiu et al., "Gated Attention Coding", AAAI 2024 (arXiv 2308.06582), as their released programs compute it:
+
+    h[t] = decay * v[t-1] + x[t]           v[-1] = 0
+    s[t] = 1 if h[t] > threshold else 0    strictly greater: h == threshold does not fire
+    v[t] = h[t] * (1 - s[t])
+
+In the backward pass a surrogate stands for ds/dh. `detach_reset` says whether the reset, the factor 1 - s[t],
+is a constant there (ImageNet programs) or differentiated as well (CIFAR programs).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def triangle(distance: Tensor, width: float) -> Tensor:
+    """max(0, 1 - |distance| / width) / width: area 1, zero from `width` on. Width 1 is the paper's CIFAR surrogate."""
+    return (1 - distance.abs() / width).clamp(min=0) / width
+
+
+def rectangle(distance: Tensor, width: float) -> Tensor:
+    """1 / width where |distance| < width / 2, else 0. Width 1 is the paper's ImageNet surrogate."""
+    return (distance.abs() < width / 2).to(distance.dtype) / width
+
+
+SURROGATES = {"triangle": triangle, "rectangle": rectangle}
+
+# The constants of the authors' CIFAR and ImageNet programs, as keyword arguments of LIF.
+NEURONS: dict[str, dict[str, Any]] = {
+    "cifar": dict(decay=0.5, threshold=1.0, surrogate="triangle", surrogate_width=1.0, detach_reset=False),
+    "imagenet": dict(decay=0.25, threshold=0.5, surrogate="rectangle", surrogate_width=1.0, detach_reset=True),
+}
+
+
+class Spike(torch.autograd.Function):
+    """The step function of h - threshold, with a surrogate for its derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, threshold: float, surrogate: str, width: float) -> Tensor:
+        ctx.save_for_backward(h)
+        ctx.threshold, ctx.surrogate, ctx.width = threshold, surrogate, width
+        return (h > threshold).to(h.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (h,) = ctx.saved_tensors
+        return gradients[0] * SURROGATES[ctx.surrogate](h - ctx.threshold, ctx.width), None, None, None
+
+
+class LIF(nn.Module):
+    """Leaky integrate-and-fire neurons. They keep no state between forward calls.
+
+    Args:
+        decay: factor of the membrane potential from one time step to the next, in [0, 1].
+        threshold: a neuron fires when its membrane potential is strictly greater; above 0.
+        surrogate: shape of ds/dh in the backward pass, "triangle" or "rectangle".
+        surrogate_width: see the surrogate's own description; above 0.
+        detach_reset: take the reset as a constant in the backward pass.
+
+    Raises:
+        ValueError: for an unknown surrogate or a constant out of range.
+    """
+
+    def __init__(
+        self,
+        decay: float = 0.5,
+        threshold: float = 1.0,
+        surrogate: str = "triangle",
+        surrogate_width: float = 1.0,
+        detach_reset: bool = False,
+    ) -> None:
+        super().__init__()
+        if surrogate not in SURROGATES:
+            raise ValueError(f"surrogate={surrogate!r}: choose one of {', '.join(SURROGATES)}")
+        if not (0 <= decay <= 1 and threshold > 0 and surrogate_width > 0):
+            raise ValueError(
+                f"LIF needs 0 <= decay <= 1, threshold > 0, surrogate_width > 0, "
+                f"not decay={decay}, threshold={threshold}, surrogate_width={surrogate_width}"
+            )
+        self.decay = decay
+        self.threshold = threshold
+        self.surrogate = surrogate
+        self.surrogate_width = surrogate_width
+        self.detach_reset = detach_reset
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Input current [T, B, ...] -> spikes of the same shape and type, 0 or 1."""
+        spikes = []
+        potential: Tensor | None = None
+        for x in current:
+            h = x if potential is None else self.decay * potential + x
+            s = Spike.apply(h, self.threshold, self.surrogate, self.surrogate_width)
+            potential = h * (1 - (s.detach() if self.detach_reset else s))
+            spikes.append(s)
+        return torch.stack(spikes)
+
+    def extra_repr(self) -> str:
+        return (
+            f"decay={self.decay}, threshold={self.threshold}, surrogate={self.surrogate}, "
+            f"surrogate_width={self.surrogate_width}, detach_reset={self.detach_reset}"
+        )

@@ -1,0 +1,68 @@
+"""What a run says while it works: a bar on a terminal, plain lines in a log file or pipe."""
+
+import logging
+import sys
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+log = logging.getLogger("gacsnn")
+
+# Seconds between lines where there is no terminal to draw a bar on.
+QUIET = 30.0
+
+
+class _Console(logging.Handler):
+    """Lines to standard output that do not tear the bar, which is on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        tqdm.write(prefix + record.getMessage(), file=sys.stdout)
+        sys.stdout.flush()
+
+
+def speak() -> None:
+    """Show the package's log on standard output, once however often it is called."""
+    if not any(isinstance(handler, _Console) for handler in log.handlers):
+        log.addHandler(_Console())
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+class Progress:
+    """Counts pictures towards a total; shows rate, time left and the latest values."""
+
+    def __init__(self, description: str, total: int) -> None:
+        self.description = description
+        self.total = total
+        self.done = 0
+        self.started = self.spoke = time.monotonic()
+        self.bar = tqdm(total=total, desc=description, unit="img", leave=False, disable=None, dynamic_ncols=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bar.close()
+
+    def advance(self, pictures: int, **values: float) -> None:
+        self.done += pictures
+        if not self.bar.disable:
+            if values:
+                self.bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+            self.bar.update(pictures)
+        elif time.monotonic() - self.spoke > QUIET:
+            self.spoke = time.monotonic()
+            rate = self.done / (self.spoke - self.started)
+            shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
+            left = duration((self.total - self.done) / rate)
+            log.info(f"{self.description}: {100 * self.done / self.total:.0f} %{shown}, {rate:.0f} images/s, {left} left")
+
+
+def duration(seconds: float) -> str:
+    """4.2 s, 3 min 20 s, 5 h 02 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

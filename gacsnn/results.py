@@ -1,0 +1,118 @@
+"""The run directory: all that a run writes, and where it came from.
+
+    config.yaml     what was run, enough to run it again
+    metrics.jsonl   a line an epoch
+    checkpoints/    last.pt after every epoch, best.pt by the validation split
+    tensorboard/    the same scalars for TensorBoard
+    result.json     written once, at the end
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gacsnn.config import Config, config_hash, to_yaml
+from gacsnn.errors import InputError
+from gacsnn.files import write_text
+from gacsnn.hardware import Machine
+
+
+class RunDirectory:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.last = self.checkpoints / "last.pt"
+        self.best = self.checkpoints / "best.pt"
+        self.tensorboard = path / "tensorboard"
+        self.result = path / "result.json"
+
+    def create(self, config: Config) -> None:
+        """Make the folders and write the config."""
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            write_text(self.config, to_yaml(config))
+        except OSError as error:
+            raise unwritable(self.path, error.strerror or str(error)) from None
+
+    def append_metrics(self, line: Mapping[str, Any]) -> None:
+        with open(self.metrics, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def forget_metrics_after(self, epoch: int) -> None:
+        """Drop the lines of epochs that the checkpoint does not hold: the run was killed between the two writes."""
+        if not self.metrics.exists():
+            return
+        lines = self.metrics.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch]
+        if kept != lines:
+            write_text(self.metrics, "".join(kept))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        write_text(self.result, json.dumps(result, indent=2) + "\n")
+
+
+def new_directory(asked: str | None, name: str) -> RunDirectory:
+    """Where a new run is to be written: the folder asked for, or a dated one. Nothing is made yet.
+
+    Raises:
+        InputError: when a run lies there already, or nothing can be written there.
+    """
+    now = datetime.now()
+    dated = Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H%M%S}-{name}"
+    path = Path(asked) if asked is not None else dated
+    count = 1
+    while asked is None and path.exists():
+        count += 1
+        path = dated.with_name(f"{dated.name}-{count}")
+    if (path / "config.yaml").exists():
+        raise InputError(f"output_dir={path}: holds a run already; resume={path} goes on with it")
+    ancestor = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+    if not ancestor.is_dir():
+        raise unwritable(path, f"{ancestor} is a file")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        raise unwritable(path, "no permission")
+    return RunDirectory(path)
+
+
+def unwritable(path: Path, reason: str) -> InputError:
+    return InputError(f"output_dir={path}: cannot be written ({reason}); give another folder")
+
+
+def provenance(config: Config, machine: Machine) -> dict[str, Any]:
+    """Which config, commit, seed and machine made a result."""
+    return {
+        "T": config.T,
+        "dataset": config.dataset.name,
+        "model": config.model.name,
+        "encoder": config.encoder.name,
+        "seed": config.seed,
+        "config_hash": config_hash(config),
+        "git_commit": git_commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("gacsnn", "torch", "torchvision", "hydra-core")},
+        },
+        "device": machine.describe(),
+        "machine": f"{platform.node()}, {platform.platform()}, {os.cpu_count()} cores",
+        "precision": config.hardware.precision,
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the package's own source, with `-dirty` when files differ from it; None outside a repository."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

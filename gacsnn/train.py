@@ -1,0 +1,222 @@
+"""The training loop."""
+
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gacsnn import checkpoint
+from gacsnn.config import Config, to_dict
+from gacsnn.data import Loader, begin_epoch
+from gacsnn.data.augment import mix
+from gacsnn.errors import Diverged
+from gacsnn.evaluate import evaluate
+from gacsnn.hardware import Machine
+from gacsnn.losses import Loss, make_loss
+from gacsnn.optim import make_optimizer, make_scheduler
+from gacsnn.pixels import Normalise
+from gacsnn.progress import Progress, duration, log
+from gacsnn.results import RunDirectory
+
+# Steps between looks at the loss: to read it is to wait for the GPU.
+LOOK = 10
+
+
+@dataclass
+class Done:
+    """What has been done so far; part of every checkpoint."""
+
+    epoch: int = 0
+    step: int = 0
+    pictures: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    best_epoch: int | None = None
+    best_top1: float | None = None
+    best_loss: float | None = None
+
+
+class Training:
+    """A network in training, with all that changes on the way."""
+
+    def __init__(self, model: nn.Module, config: Config, machine: Machine, steps_per_epoch: int) -> None:
+        self.model = model
+        self.config = config
+        self.machine = machine
+        self.optimizer = make_optimizer(model, config.optimizer)
+        self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, steps_per_epoch)
+        self.scaler = machine.scaler()
+        self.loss: Loss = make_loss(config.loss)
+        self.done = Done()
+
+    def state(self, classes: list[str]) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "done": asdict(self.done),
+            "rng": checkpoint.random_state(),
+            "config": to_dict(self.config),
+            "classes": classes,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.done = Done(**state["done"])
+        checkpoint.restore_random_state(state["rng"])
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One optimizer step on pictures [B, 3, H, W] and labels [B]: the loss, and the number of pictures recognised."""
+        mixed = mix(images, labels, self.config.augmentation)
+        with self.machine.autocast():
+            logits = self.model(mixed.images)
+        logits = logits.float()
+        loss = self.loss(logits, mixed.labels)
+        if mixed.lam < 1:
+            loss = mixed.lam * loss + (1 - mixed.lam) * self.loss(logits, mixed.partners)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.config.scheduler.interval == "step":
+            self.scheduler.step()
+        self.done.step += 1
+        self.done.pictures += len(labels)
+        return loss.detach(), (logits.detach().mean(dim=1).argmax(dim=1) == labels).sum()
+
+    def time_is_up(self, minutes: float) -> str | None:
+        """Why training stops before the last epoch is done, if it does."""
+        if self.config.max_steps is not None and self.done.step >= self.config.max_steps:
+            return f"max_steps={self.config.max_steps}"
+        if self.config.max_minutes is not None and minutes >= self.config.max_minutes:
+            return f"max_minutes={self.config.max_minutes:g}"
+        return None
+
+
+def train(
+    training: Training,
+    loader: Loader,
+    validation: Loader | None,
+    normalise: Normalise,
+    directory: RunDirectory,
+    classes: list[str],
+) -> None:
+    """Train to the last epoch, or until `max_steps` or `max_minutes`. After each epoch: validate, record, save.
+
+    Raises:
+        Diverged: when the loss or a weight is no longer finite; the checkpoints are those of the last good epoch.
+    """
+    from torch.utils.tensorboard import SummaryWriter  # slow to import, and only wanted here
+
+    config, done = training.config, training.done
+    started, before = time.perf_counter(), done.seconds
+    stop = training.time_is_up(0)
+    with closing(SummaryWriter(str(directory.tensorboard), purge_step=done.epoch + 1)) as board:
+        while done.epoch < config.epochs and stop is None:
+            lr = training.optimizer.param_groups[0]["lr"]
+            line, stop = train_epoch(training, loader, normalise, started)
+            done.epoch += 1
+            if config.scheduler.interval == "epoch":
+                training.scheduler.step()
+            better = True
+            if validation is not None:
+                score = evaluate(training.model, validation, normalise, training.machine, "validating")
+                line |= {"validation_loss": score.loss, "validation_top1": score.top1, "firing_rate": score.firing_rate}
+                better = is_better(score.top1, score.loss, done)
+                if better:
+                    done.best_epoch, done.best_top1, done.best_loss = done.epoch, score.top1, score.loss
+            check_weights(training)
+            done.seconds = before + time.perf_counter() - started
+            line = {"epoch": done.epoch, "step": done.step, "lr": lr, **line, "seconds": done.seconds}
+            state = training.state(classes)
+            record(line, directory, board, config)
+            checkpoint.save(directory.last, state)
+            if better:
+                checkpoint.save(directory.best, state)
+    if stop is not None:
+        log.info(f"training stopped after {done.step} steps, in epoch {done.epoch} of {config.epochs}: {stop}")
+
+
+def train_epoch(
+    training: Training, loader: Loader, normalise: Normalise, started: float
+) -> tuple[dict[str, float], str | None]:
+    """One pass over the training split, or less where `max_steps` or `max_minutes` ends it: metrics, and why it ended."""
+    training.model.train()
+    done, config, device = training.done, training.config, training.machine.device
+    begun, first_step, first_picture = time.perf_counter(), done.step, done.pictures
+    loss_sum, recognised = torch.zeros((), device=device), torch.zeros((), device=device)
+    unseen: list[Tensor] = []
+    stop = None
+    begin_epoch(loader, done.epoch)
+    total = len(loader.dataset)  # type: ignore[arg-type]
+    with Progress(f"epoch {done.epoch + 1}/{config.epochs}", total) as progress:
+        for images, labels in loader:
+            loss, hits = training.step(normalise(images), labels.to(device, non_blocking=True))
+            loss_sum += loss * len(labels)
+            recognised += hits
+            unseen.append(loss)
+            seen = done.pictures - first_picture
+            if len(unseen) == LOOK or seen == total:
+                check_losses(unseen, done)
+                unseen.clear()
+                progress.advance(seen - progress.done, loss=loss_sum.item() / seen, top1=100 * recognised.item() / seen)
+            if stop := training.time_is_up((time.perf_counter() - started) / 60):
+                break
+    if unseen:
+        check_losses(unseen, done)
+    seconds, seen = time.perf_counter() - begun, done.pictures - first_picture
+    done.step_seconds += seconds
+    metrics = {
+        "train_loss": loss_sum.item() / seen,
+        "train_top1": 100 * recognised.item() / seen,
+        "images_per_second": seen / seconds,
+    }
+    return metrics, stop
+
+
+def check_losses(losses: list[Tensor], done: Done) -> None:
+    """Raise Diverged when one of the latest losses is not finite, saying at which step."""
+    values = torch.stack(losses).float().cpu()
+    for index in (~values.isfinite()).nonzero().flatten().tolist():
+        step = done.step - len(losses) + index + 1
+        raise Diverged(f"the loss became {values[index].item()} at step {step} (epoch {done.epoch + 1})")
+
+
+def check_weights(training: Training) -> None:
+    """Raise Diverged when a weight is not finite, which the next loss would show after the checkpoint is written."""
+    for name, parameter in training.model.named_parameters():
+        if not parameter.isfinite().all():
+            raise Diverged(f"the weights {name} are no longer finite at step {training.done.step}")
+
+
+def is_better(top1: float, loss: float, done: Done) -> bool:
+    """Higher top-1 on the validation split, or the same with a smaller loss."""
+    if done.best_top1 is None or done.best_loss is None:
+        return True
+    return (top1, -loss) > (done.best_top1, -done.best_loss)
+
+
+def record(line: dict[str, Any], directory: RunDirectory, board: Any, config: Config) -> None:
+    """An epoch's metrics: to metrics.jsonl, TensorBoard and the log."""
+    synthetic = config.dataset.name == "synthetic"
+    directory.append_metrics({**line, "synthetic": True} if synthetic else line)
+    for name, value in line.items():
+        if name not in ("epoch", "step"):
+            board.add_scalar(name, value, line["epoch"])
+    board.flush()
+    validation = ""
+    if "validation_top1" in line:
+        validation = f" | validation loss {line['validation_loss']:.4f} top-1 {line['validation_top1']:6.2f} %"
+    log.info(
+        f"epoch {line['epoch']:>{len(str(config.epochs))}}/{config.epochs}"
+        f" | train loss {line['train_loss']:.4f} top-1 {line['train_top1']:6.2f} %{validation}"
+        f" | lr {line['lr']:.2g} | {line['images_per_second']:.0f} images/s | {duration(line['seconds'])}"
+        f"{' | synthetic data' if synthetic else ''}"
+    )
