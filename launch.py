@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -15,47 +15,59 @@ def job(composed: "DictConfig") -> float | None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     from gacsnn.config import validate
+    from gacsnn.errors import DivergenceError, InputError
+    from gacsnn.mistakes import one_line
 
     hydra = HydraConfig.get()
-    values = OmegaConf.to_container(composed, resolve=True)
     asked = [o.key_or_group for o in OverridesParser.create().parse_overrides(list(hydra.overrides.task))]
-    if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None:
-        values["output_dir"] = hydra.runtime.output_dir
-    config = validate(values)
+    try:
+        values: Any = OmegaConf.to_container(composed, resolve=True)
+        if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None:
+            values["output_dir"] = hydra.runtime.output_dir
+        config = validate(values)
+        from gacsnn.run import run  # brings torch, which takes seconds: only for a config that is right
 
-    from gacsnn.run import run
-
-    return run(config, asked)
+        return run(config, asked)
+    except InputError as error:
+        sys.exit(complain(str(error), 2))
+    except OmegaConfBaseException as error:
+        sys.exit(complain(one_line(str(error)), 2))
+    except DivergenceError as error:
+        sys.exit(complain(str(error), 1))
 
 
 def main() -> int:
     """Run the command line. Returns the exit code: 2 for a mistake of the user's, 130 after Ctrl-C."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, and not as a page on the terminal
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    from gacsnn.errors import Diverged, InputError
-
     try:
+        # Imported here, because workers started by spawn import this file again.
         import hydra
         from hydra.errors import HydraException
+        from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
-    except KeyboardInterrupt:
-        return 130
 
-    try:
-        hydra.main(config_path="conf", config_name="config")(job)()
-    except InputError as error:
-        return complain(str(error), 2)
-    except (HydraException, OmegaConfBaseException) as error:
-        from gacsnn.mistakes import one_line
+        OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
+        try:
+            hydra.main(config_path="conf", config_name="config")(job)()
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            from gacsnn.mistakes import one_line
 
-        return complain(one_line(str(error)), 2)
-    except Diverged as error:
-        return complain(str(error), 1)
+            if type(error) is ValueError and "Config group override" not in str(error):
+                raise
+            return complain(one_line(str(error)), 2)
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def options_help() -> str:
+    from gacsnn.config import options
+
+    return "\n".join(f"  {name:<32} {help}" for name, help in options().items())
 
 
 def complain(message: str, code: int) -> int:

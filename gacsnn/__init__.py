@@ -1,0 +1,24 @@
+"""Gated Attention Coding spiking networks: build, train, search and measure them.
+
+    model = gacsnn.create_model("resnet18", T=4, num_classes=10, encoder="gac", layout="cifar")
+    logits = model(images)        # [B, 3, H, W] -> [B, T, classes]
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gacsnn.data.augment import cutmix_box
+    from gacsnn.models import create_model
+    from gacsnn.neuron import LIF
+
+__all__ = ["LIF", "create_model", "cutmix_box"]
+
+# Found on first use, because they bring torch, and the command line answers without it.
+_HOMES = {"LIF": "gacsnn.neuron", "create_model": "gacsnn.models", "cutmix_box": "gacsnn.data.augment"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gacsnn' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,8 +1,8 @@
 """Checkpoints: written whole, read safely.
 
-A checkpoint is a dictionary of tensors, numbers, strings and lists only, so that `weights_only=True` reads it: `model`,
-`optimizer`, `scheduler`, `scaler`, `epoch` (epochs done), `step` (optimizer steps done), `best`, `train_seconds`, `rng`,
-`config`, `classes`.
+A checkpoint is a dictionary of tensors, numbers, strings and lists only, so that `weights_only=True` reads it:
+`model`,
+`optimizer`, `scheduler`, `scaler`, `done` (epochs, steps, best score, ...), `rng`, `config`, `classes`.
 """
 
 import pickle

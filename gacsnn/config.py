@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -63,7 +63,7 @@ class Dataset(Options):
 
 class Digits(Dataset):
     name: Literal["digits"]
-    test: float = option("share of the pictures held out as the test split", gt=0, lt=1)
+    test: float = option("share of the pictures held out as the test split, where none is given", gt=0, lt=1)
 
 
 class Cifar(Dataset):
@@ -78,8 +78,10 @@ class Folder(Dataset):
     name: Literal["imagenet", "image_folder"]
     root: str = option("folder of the pictures")
     train_folder: str = option("training pictures, below root; where it is missing, root itself holds the classes")
-    test_folder: str = option("test pictures, below root; where it is missing, a share of the training pictures is held out")
-    test: float = option("share of the pictures held out as the test split where there is no test_folder", gt=0, lt=1)
+    test_folder: str = option(
+        "test pictures, below root; where it is missing, the share `test` of the pictures is held out"
+    )
+    test: float = option("share of the pictures held out as the test split, where none is given", gt=0, lt=1)
     size: int = option("side of the square that the network sees, pixels", ge=1)
     resize: int = option("shorter side before the centre crop to `size`, pixels", ge=1)
     check_pictures: bool = option("decode every picture once before any work")
@@ -98,7 +100,7 @@ class Synthetic(Dataset):
     """Random pictures with a weak pattern a class; for benchmarks and smoke tests only."""
 
     name: Literal["synthetic"]
-    size: int = option("side of the pictures, pixels", ge=4)
+    size: int = option("side of the square that the network sees, pixels", ge=4)
     num_classes: Count = option("number of classes")
     pictures: int = option("number of pictures in all splits together", ge=10)
 
@@ -129,7 +131,7 @@ class SGD(Options):
     lr: Positive = option("learning rate at the start")
     momentum: Share = option("momentum")
     nesterov: bool = option("Nesterov's form of momentum")
-    weight_decay: NotNegative = option("L2 penalty")
+    weight_decay: NotNegative = option("L2 penalty; adamw: decoupled decay")
 
     @model_validator(mode="after")
     def _nesterov(self) -> "SGD":
@@ -143,7 +145,7 @@ class Adam(Options):
     lr: Positive = option("learning rate at the start")
     betas: Annotated[list[Share], Field(min_length=2, max_length=2)] = option("decay of the two moments")
     eps: Positive = option("added to the denominator")
-    weight_decay: NotNegative = option("adam: L2 penalty; adamw: decoupled decay")
+    weight_decay: NotNegative = option("L2 penalty; adamw: decoupled decay")
 
 
 class Scheduler(Options):
@@ -238,12 +240,13 @@ class Config(Options):
     limit_eval: Count | None = option("use only this many pictures of the validation split, and of the test split")
 
 
-# What does not change the numbers of a run, and so not its hash: where it is written, where its data lies, what it runs on.
+# What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY = {
     "output_dir": True, "resume": True, "task": True,
     "dataset": {"root", "download", "check_pictures"},
     "hardware": {"device", "threads", "workers"},
 }  # fmt: skip
+
 
 def validate(values: Mapping[str, Any]) -> Config:
     """A checked Config of a plain dictionary.
@@ -264,9 +267,10 @@ def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
     siblings: Iterable[str] = ()
     for part in details["loc"]:
         # A union adds the variant's name to the path; what is not in the values is no key of theirs.
-        if isinstance(node, Mapping) and part in node or isinstance(node, list) and isinstance(part, int):
-            siblings = [str(key) for key in node if key != part] if isinstance(node, Mapping) else ()
-            node = node[part]
+        if (isinstance(node, Mapping) and part in node) or (isinstance(node, list) and isinstance(part, int)):
+            beside = node if isinstance(node, Mapping) else ()
+            siblings = [".".join([*path, str(name)]) for name in beside if name != part]
+            node = node[part]  # type: ignore[index]
             path.append(str(part))
         elif details["type"] == "missing" and part == details["loc"][-1]:
             path.append(str(part))
@@ -275,7 +279,7 @@ def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
     if details["type"] == "missing":
         return f"{key}: this option is missing"
     if details["type"] == "extra_forbidden":
-        return f"{key}: no such option{nearest(path[-1], siblings)}"
+        return f"{key}: no such option{nearest(key, siblings)}"
     if isinstance(node, Mapping):
         return f"{key}: {message}"
     return f"{key}={'null' if node is None else node}: {message}"
@@ -306,23 +310,13 @@ def config_hash(config: Config) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def inherit(saved: Config, composed: Config, asked: Iterable[str] | None, always: Iterable[str] = ()) -> Config:
-    """A saved config, with what the user asked for now put over it.
-
-    Args:
-        saved: the config of the run that is resumed, or of the checkpoint that is evaluated.
-        composed: the config composed from the command line.
-        asked: the options and groups that the command line named, dotted. `experiment` names them all, and so does None.
-        always: further options that are taken from `composed`.
-    """
-    asked = None if asked is None else [*asked, *always]
-    if asked is None or "experiment" in asked:
-        return composed
-    values, wanted = to_dict(saved), to_dict(composed)
-    for key in asked:
-        *groups, name = key.split(".")
-        source, target = wanted, values
-        for group in groups:
-            source, target = source[group], target[group]
-        target[name] = source[name]
-    return validate(values)
+def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:
+    """Every option as it is written on the command line (`T`, `dataset.root`, ...), and its sentence of help."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {name: help for variant in get_args(kind) for name, help in options(variant, prefix).items()}
+    found: dict[str, str] = {}
+    for name, field in kind.model_fields.items():
+        inner = options(field.annotation, f"{prefix}{name}.")
+        if inner or field.description is not None:  # a group's `name` is chosen with GROUP=NAME, and has no help
+            found |= inner or {prefix + name: str(field.description)}
+    return found

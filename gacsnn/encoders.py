@@ -27,12 +27,12 @@ class RepeatedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or self.repeats == 1:
             return super().forward(input)
-        assert self.running_var is not None and self.num_batches_tracked is not None and self.momentum is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         # A copy, because autograd keeps what batch_norm updates and must find it unchanged.
         updated = self.running_var.clone()
-        output = F.batch_norm(
-            input, self.running_mean, updated, self.weight, self.bias, True, self.momentum, self.eps
-        )
+        output = F.batch_norm(input, self.running_mean, updated, self.weight, self.bias, True, self.momentum, self.eps)
         once = input.numel() // input.shape[1]
         repeated = once * self.repeats
         correction = (repeated / (repeated - 1)) / (once / (once - 1))
@@ -82,8 +82,8 @@ class TemporalAttention(nn.Module):
 class SpatialChannelAttention(nn.Module):
     """SCA: a weight for each channel and place, before the sigmoid: conv, ReLU, conv, no biases, size kept.
 
-    For an even kernel PyTorch's `padding="same"` puts the extra row and column at the bottom and right; the padding is written
-    out here because PyTorch warns of its own.
+    For an even kernel PyTorch's `padding="same"` puts the extra row and column at the bottom and right. It
+    is written out here because PyTorch warns of its own.
     """
 
     def __init__(self, channels: int, kernel: int = 4) -> None:

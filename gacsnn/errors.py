@@ -7,8 +7,13 @@ from difflib import get_close_matches
 class InputError(ValueError):
     """What the user gave is wrong. The message is one line: what is wrong, and what to do. Exit code 2."""
 
+    def __str__(self) -> str:
+        # From a loader's worker process torch brings it back inside a traceback, of which the last line is ours.
+        last = super().__str__().strip().rpartition("\n")[2]
+        return last.removeprefix(f"{type(self).__module__}.{type(self).__name__}: ")
 
-class Diverged(ArithmeticError):
+
+class DivergenceError(ArithmeticError):
     """The loss is no longer a finite number. Exit code 1: the input was well formed, the training failed."""
 
 

@@ -34,7 +34,7 @@ class Machine:
         """Pictures in memory need no processes; files get one a core, 8 at most."""
         if self.workers is not None:
             return self.workers
-        return 0 if in_memory else min(8, len(os.sched_getaffinity(0)))
+        return 0 if in_memory else min(8, os.cpu_count() or 1)
 
     def describe(self) -> str:
         if self.device.type == "cuda":
@@ -51,7 +51,8 @@ def prepare(options: Hardware) -> Machine:
     available = torch.cuda.is_available()
     if options.device == "cuda" and not available:
         raise InputError(
-            "hardware=cuda: PyTorch finds no CUDA device here; hardware=cpu runs on the processor, hardware=auto on what there is"
+            "hardware=cuda: PyTorch finds no CUDA device here; hardware=cpu runs on the processor, "
+            "hardware=auto on whatever there is"
         )
     device = torch.device("cpu" if options.device == "cpu" or not available else "cuda")
     if options.threads is not None:

@@ -1,22 +1,9 @@
 """A mistake on the command line, from Hydra's several lines and many paths to one line that says what to do."""
 
 import re
-from typing import Any, get_args
 
-from pydantic import BaseModel
-
-from gacsnn.config import Config
+from gacsnn.config import Config, options
 from gacsnn.errors import nearest
-
-
-def option_names(kind: Any = Config, prefix: str = "") -> list[str]:
-    """Every option as it is written on the command line, `T`, `dataset`, `dataset.root`, ..."""
-    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        return [name for variant in get_args(kind) for name in option_names(variant, prefix)]
-    names: list[str] = []
-    for name, field in kind.model_fields.items():
-        names += [prefix + name, *option_names(field.annotation, f"{prefix}{name}.")]
-    return list(dict.fromkeys(names))
 
 
 def one_line(message: str) -> str:
@@ -34,8 +21,8 @@ def one_line(message: str) -> str:
 
 
 def unknown_option(key: str) -> str:
-    names = option_names()
+    names = [*Config.model_fields, *options()]
     if key in names:
         group = key.rsplit(".", 1)[0]
-        return f"{key}: this choice of {group} has no such option; `python launch.py {group}=... --cfg job` shows its options"
+        return f"{key}: this choice of {group} has no such option; `python launch.py --cfg job` shows those it has"
     return f"{key}: no such option{nearest(key, names)}; `python launch.py --help` shows all"

@@ -1,6 +1,6 @@
 """MS-ResNets (membrane-shortcut residual spiking networks) as tables of stages, and `create_model`.
 
-Sources: Qiu et al., "Gated Attention Coding", AAAI 2024 (arXiv 2308.06582), for CIFAR-18 and ImageNet-18/34, and Hu et al.,
+Sources: Qiu et al., "Gated Attention Coding", AAAI 2024 (arXiv 2308.06582), for CIFAR-18 and ImageNet-18/34; Hu et al.,
 "Advancing Spiking Neural Networks toward Deep Residual Learning" (MS-ResNet), for ImageNet-104. Inside, activations
 are [T, B, C, H, W]: T first, so that T*B is one batch of a convolution.
 """
@@ -107,9 +107,13 @@ def conv3x3(width: int) -> list[nn.Module]:
 STEMS: dict[str, Callable[[int], list[nn.Module]]] = {"conv3": conv3, "conv7": conv7, "conv3x3": conv3x3}
 
 
-def per_frame(module: nn.Module, x: Tensor) -> Tensor:
-    """Apply a module that takes [N, C, H, W] to [T, B, C, H, W]."""
-    return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+def per_frame(x: Tensor, *modules: nn.Module) -> Tensor:
+    """Put [T, B, C, H, W] through modules that take [N, C, H, W]."""
+    steps, batch = x.shape[:2]
+    x = x.flatten(0, 1)
+    for module in modules:
+        x = module(x)
+    return x.unflatten(0, (steps, batch))
 
 
 class Block(nn.Module):
@@ -120,9 +124,11 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.lif1 = neuron()
-        self.conv1 = nn.Sequential(conv(inputs, width, 3, stride), nn.BatchNorm2d(width))
+        self.conv1 = conv(inputs, width, 3, stride)
+        self.bn1 = nn.BatchNorm2d(width)
         self.lif2 = neuron()
-        self.conv2 = nn.Sequential(conv(width, width, 3), nn.BatchNorm2d(width))
+        self.conv2 = conv(width, width, 3)
+        self.bn2 = nn.BatchNorm2d(width)
         self.shortcut: nn.Module | None = None
         if stride != 1 or inputs != width:
             pool = pooled_shortcut and stride != 1
@@ -132,9 +138,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, B, C, H, W] -> [T, B, width, H / stride, W / stride]."""
-        shortcut = x if self.shortcut is None else per_frame(self.shortcut, x)
-        x = per_frame(self.conv1, self.lif1(x))
-        x = per_frame(self.conv2, self.lif2(x))
+        shortcut = x if self.shortcut is None else per_frame(x, self.shortcut)
+        x = per_frame(self.lif1(x), self.conv1, self.bn1)
+        x = per_frame(self.lif2(x), self.conv2, self.bn2)
         return x + shortcut
 
 
@@ -235,7 +241,7 @@ def initialise(model: nn.Module, layout: Layout) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     for module in model.modules():
         if isinstance(module, Block):
-            nn.init.constant_(module.conv2[1].weight, layout.last_bn_weight)
+            nn.init.constant_(module.bn2.weight, layout.last_bn_weight)
 
 
 def choice(option: str, name: str, table: Mapping[str, object]) -> str:

@@ -30,8 +30,20 @@ SURROGATES = {"triangle": triangle, "rectangle": rectangle}
 
 # The constants of the authors' CIFAR and ImageNet programs, as keyword arguments of LIF.
 NEURONS: dict[str, dict[str, Any]] = {
-    "cifar": dict(decay=0.5, threshold=1.0, surrogate="triangle", surrogate_width=1.0, detach_reset=False),
-    "imagenet": dict(decay=0.25, threshold=0.5, surrogate="rectangle", surrogate_width=1.0, detach_reset=True),
+    "cifar": {
+        "decay": 0.5,
+        "threshold": 1.0,
+        "surrogate": "triangle",
+        "surrogate_width": 1.0,
+        "detach_reset": False,
+    },
+    "imagenet": {
+        "decay": 0.25,
+        "threshold": 0.5,
+        "surrogate": "rectangle",
+        "surrogate_width": 1.0,
+        "detach_reset": True,
+    },
 }
 
 

@@ -43,7 +43,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.close()
 
     def advance(self, pictures: int, **values: float) -> None:
@@ -57,7 +59,9 @@ class Progress:
             rate = self.done / (self.spoke - self.started)
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
             left = duration((self.total - self.done) / rate)
-            log.info(f"{self.description}: {100 * self.done / self.total:.0f} %{shown}, {rate:.0f} images/s, {left} left")
+            log.info(
+                f"{self.description}: {100 * self.done / self.total:.0f} %{shown}, {rate:.0f} images/s, {left} left"
+            )
 
 
 def duration(seconds: float) -> str:

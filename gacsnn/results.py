@@ -1,10 +1,10 @@
 """The run directory: all that a run writes, and where it came from.
 
-    config.yaml     what was run, enough to run it again
-    metrics.jsonl   a line an epoch
-    checkpoints/    last.pt after every epoch, best.pt by the validation split
-    tensorboard/    the same scalars for TensorBoard
-    result.json     written once, at the end
+config.yaml     what was run, enough to run it again
+metrics.jsonl   a line an epoch
+checkpoints/    last.pt after every epoch, best.pt by the validation split
+tensorboard/    the same scalars for TensorBoard
+result.json     written once, at the end
 """
 
 import json
@@ -16,8 +16,6 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from gacsnn.config import Config, config_hash, to_yaml
 from gacsnn.errors import InputError
@@ -45,11 +43,15 @@ class RunDirectory:
             raise unwritable(self.path, error.strerror or str(error)) from None
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
-        with open(self.metrics, "a", encoding="utf-8") as file:
+        with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def forget_metrics_after(self, epoch: int) -> None:
-        """Drop the lines of epochs that the checkpoint does not hold: the run was killed between the two writes."""
+    def forget_after(self, epoch: int) -> None:
+        """Drop the result, and the metrics of epochs that the checkpoint does not hold.
+
+        There are such where the run was killed between the two writes.
+        """
+        self.result.unlink(missing_ok=True)
         if not self.metrics.exists():
             return
         lines = self.metrics.read_text().splitlines(keepends=True)

@@ -12,7 +12,7 @@ from gacsnn import checkpoint
 from gacsnn.config import Config, to_dict
 from gacsnn.data import Loader, begin_epoch
 from gacsnn.data.augment import mix
-from gacsnn.errors import Diverged
+from gacsnn.errors import DivergenceError
 from gacsnn.evaluate import evaluate
 from gacsnn.hardware import Machine
 from gacsnn.losses import Loss, make_loss
@@ -73,7 +73,7 @@ class Training:
         checkpoint.restore_random_state(state["rng"])
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One optimizer step on pictures [B, 3, H, W] and labels [B]: the loss, and the number of pictures recognised."""
+        """One optimizer step on pictures [B, 3, H, W] and labels [B]: the loss, and how many were recognised."""
         mixed = mix(images, labels, self.config.augmentation)
         with self.machine.autocast():
             logits = self.model(mixed.images)
@@ -91,7 +91,7 @@ class Training:
         self.done.pictures += len(labels)
         return loss.detach(), (logits.detach().mean(dim=1).argmax(dim=1) == labels).sum()
 
-    def time_is_up(self, minutes: float) -> str | None:
+    def limit_reached(self, minutes: float) -> str | None:
         """Why training stops before the last epoch is done, if it does."""
         if self.config.max_steps is not None and self.done.step >= self.config.max_steps:
             return f"max_steps={self.config.max_steps}"
@@ -111,13 +111,13 @@ def train(
     """Train to the last epoch, or until `max_steps` or `max_minutes`. After each epoch: validate, record, save.
 
     Raises:
-        Diverged: when the loss or a weight is no longer finite; the checkpoints are those of the last good epoch.
+        DivergenceError: when the loss or a weight is no longer finite; the checkpoints are those of the epoch before.
     """
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and only wanted here
 
     config, done = training.config, training.done
     started, before = time.perf_counter(), done.seconds
-    stop = training.time_is_up(0)
+    stop = training.limit_reached(0)
     with closing(SummaryWriter(str(directory.tensorboard), purge_step=done.epoch + 1)) as board:
         while done.epoch < config.epochs and stop is None:
             lr = training.optimizer.param_groups[0]["lr"]
@@ -137,9 +137,10 @@ def train(
             line = {"epoch": done.epoch, "step": done.step, "lr": lr, **line, "seconds": done.seconds}
             state = training.state(classes)
             record(line, directory, board, config)
-            checkpoint.save(directory.last, state)
+            # best before last: after a kill between them, the epoch is done again and writes the same best.
             if better:
                 checkpoint.save(directory.best, state)
+            checkpoint.save(directory.last, state)
     if stop is not None:
         log.info(f"training stopped after {done.step} steps, in epoch {done.epoch} of {config.epochs}: {stop}")
 
@@ -147,10 +148,10 @@ def train(
 def train_epoch(
     training: Training, loader: Loader, normalise: Normalise, started: float
 ) -> tuple[dict[str, float], str | None]:
-    """One pass over the training split, or less where `max_steps` or `max_minutes` ends it: metrics, and why it ended."""
+    """One pass over the training split, or less where a limit ends it: metrics, and which limit."""
     training.model.train()
     done, config, device = training.done, training.config, training.machine.device
-    begun, first_step, first_picture = time.perf_counter(), done.step, done.pictures
+    begun, first_picture = time.perf_counter(), done.pictures
     loss_sum, recognised = torch.zeros((), device=device), torch.zeros((), device=device)
     unseen: list[Tensor] = []
     stop = None
@@ -167,7 +168,7 @@ def train_epoch(
                 check_losses(unseen, done)
                 unseen.clear()
                 progress.advance(seen - progress.done, loss=loss_sum.item() / seen, top1=100 * recognised.item() / seen)
-            if stop := training.time_is_up((time.perf_counter() - started) / 60):
+            if stop := training.limit_reached((time.perf_counter() - started) / 60):
                 break
     if unseen:
         check_losses(unseen, done)
@@ -182,18 +183,18 @@ def train_epoch(
 
 
 def check_losses(losses: list[Tensor], done: Done) -> None:
-    """Raise Diverged when one of the latest losses is not finite, saying at which step."""
+    """Raise DivergenceError when one of the latest losses is not finite, saying at which step."""
     values = torch.stack(losses).float().cpu()
     for index in (~values.isfinite()).nonzero().flatten().tolist():
         step = done.step - len(losses) + index + 1
-        raise Diverged(f"the loss became {values[index].item()} at step {step} (epoch {done.epoch + 1})")
+        raise DivergenceError(f"the loss became {values[index].item()} at step {step} (epoch {done.epoch + 1})")
 
 
 def check_weights(training: Training) -> None:
-    """Raise Diverged when a weight is not finite, which the next loss would show after the checkpoint is written."""
+    """Raise DivergenceError when a weight is not finite: the next loss would show it too late for the checkpoint."""
     for name, parameter in training.model.named_parameters():
         if not parameter.isfinite().all():
-            raise Diverged(f"the weights {name} are no longer finite at step {training.done.step}")
+            raise DivergenceError(f"the weights {name} are no longer finite at step {training.done.step}")
 
 
 def is_better(top1: float, loss: float, done: Done) -> bool:

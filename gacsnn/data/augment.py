@@ -40,7 +40,7 @@ def evaluation_transform(size: int, resize: int | None = None) -> v2.Compose:
 
 
 def cutmix_box(width: int, height: int, lam: float, cx: int, cy: int) -> tuple[int, int, int, int]:
-    """The box (x1, y1, x2, y2) around (cx, cy) that covers about 1 - lam of a width x height picture, clipped to it."""
+    """The box (x1, y1, x2, y2) around (cx, cy) that covers about 1 - lam of the picture, clipped to it."""
     side = math.sqrt(1 - lam)
     half_width, half_height = int(width * side) // 2, int(height * side) // 2
 
@@ -68,8 +68,7 @@ class Mixed:
 def mix(images: Tensor, labels: Tensor, augmentation: Augmentation) -> Mixed:
     """CutMix, mix-up or neither, as drawn for this batch from PyTorch's global generator.
 
-    images are [B, 3, H, W], any type for CutMix and floating for mix-up; labels [B]. Pictures take their partners from a
-    permutation of the batch.
+    images are floating [B, 3, H, W], labels [B]. Pictures take their partners from a permutation of the batch.
     """
     draw = torch.rand(()).item() if augmentation.cutmix_probability or augmentation.mixup_probability else 1.0
     if draw < augmentation.cutmix_probability:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from torchvision.datasets.folder import IMG_EXTENSIONS
+from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from gacsnn.config import Folder
 from gacsnn.data.pictures import Pictures, Splits, decode, held_out
@@ -14,7 +14,7 @@ from gacsnn.progress import Progress, log
 
 
 def load(options: Folder) -> Splits:
-    """Raises InputError for a missing or empty folder, for classes that differ, and for a picture that cannot be decoded."""
+    """Raises InputError for a missing or empty folder, classes that differ, a picture that cannot be decoded."""
     root = Path(options.root)
     if not root.is_dir():
         raise InputError(
@@ -41,14 +41,11 @@ def scan(folder: Path, options: Folder) -> tuple[Pictures, list[str]]:
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
         raise InputError(f"{folder} holds no class folders; put the pictures of each class in a folder of its own")
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
-        if not found:
-            raise InputError(f"{folder / name} holds no pictures ({' '.join(IMG_EXTENSIONS)})")
-        files += found
-        labels += [label] * len(found)
+    try:
+        found = make_dataset(folder, {name: label for label, name in enumerate(classes)}, IMG_EXTENSIONS)
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: {str(error).splitlines()[0]}") from None
+    files, labels = zip(*found, strict=True)
     pictures = Pictures(files, torch.tensor(labels))
     return (checked(pictures, options) if options.check_pictures else pictures), classes
 
@@ -78,7 +75,7 @@ def checked(pictures: Pictures, options: Folder) -> Pictures:
     return pictures.subset(torch.tensor(good).nonzero().flatten())
 
 
-def fault(path: Path) -> InputError | None:
+def fault(path: str) -> InputError | None:
     try:
         decode(path)
     except InputError as error:

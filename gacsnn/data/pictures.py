@@ -7,7 +7,7 @@ worker processes nor an interruption changes a run.
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
     `images` is either one tensor, uint8 [N, 3, H, W], or a list of N picture files.
     """
 
-    def __init__(self, images: Tensor | Sequence[Path], labels: Tensor, transform: Transform | None = None) -> None:
+    def __init__(self, images: Tensor | Sequence[str], labels: Tensor, transform: Transform | None = None) -> None:
         assert len(images) == len(labels)
         self.images = images
         self.labels = labels
@@ -41,7 +41,7 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor]:
         index, seed = item
         image = self.images[index]
-        picture = image if isinstance(image, Tensor) else decode(image)
+        picture: Any = image if isinstance(image, Tensor) else decode(image)
         if self.transform is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed)
@@ -72,14 +72,17 @@ class Splits:
     mean: list[float]
     std: list[float]
 
+    def for_evaluation(self, split: str) -> Pictures | None:
+        """A split by name, its pictures without augmentation."""
+        pictures = {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        return pictures and Pictures(pictures.images, pictures.labels, self.test.transform)
+
     def limited(self, train: int | None, evaluation: int | None) -> "Splits":
         validation = None if self.validation is None else self.validation.limited(evaluation)
-        return replace(
-            self, train=self.train.limited(train), validation=validation, test=self.test.limited(evaluation)
-        )
+        return replace(self, train=self.train.limited(train), validation=validation, test=self.test.limited(evaluation))
 
 
-def decode(path: Path) -> Image.Image:
+def decode(path: str) -> Image.Image:
     """A picture file as RGB.
 
     Raises:
@@ -121,9 +124,7 @@ class Order(Sampler[list[tuple[int, int]]]):
             yield pairs[start : start + self.batch_size]
 
 
-def batches(
-    pictures: Pictures, batch_size: int, *, shuffle: bool, seed: int, workers: int, pin_memory: bool
-) -> Loader:
+def batches(pictures: Pictures, batch_size: int, *, shuffle: bool, seed: int, workers: int, pin_memory: bool) -> Loader:
     """A loader of (uint8 [B, 3, H, W], labels [B]). Call `begin_epoch` before each training epoch."""
     return DataLoader(
         pictures,

@@ -1,0 +1,48 @@
+"""What a saved run passes on: its config, with what the user asks for now put over it."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from gacsnn.config import Config, to_dict, validate
+
+# What may change when a run goes on: how long, and on what.
+CHANGEABLE = ("resume", "task", "epochs", "max_steps", "max_minutes", "hardware")
+
+# What makes two networks the same function of the same weights.
+ARCHITECTURE = ("model", "T", "encoder", "neuron")
+
+
+def inherit(saved: Config, composed: Config, asked: Iterable[str] | None, always: Iterable[str]) -> Config:
+    """A saved config with the options that the user asked for taken from the composed one.
+
+    Args:
+        saved: the config of the run that is resumed, or of the checkpoint that is evaluated.
+        composed: the config of the command line.
+        asked: the options and groups that the command line named, dotted; `experiment` names them all, so does None.
+        always: further options that are taken from `composed`.
+    """
+    if asked is None or "experiment" in asked:
+        return composed
+    values, wanted = to_dict(saved), to_dict(composed)
+    for key in [*asked, *always]:
+        *groups, name = key.split(".")
+        source, target = wanted, values
+        for group in groups:
+            source, target = source[group], target[group]
+        target[name] = source[name]
+    return validate(values)
+
+
+def differences(saved: Config, wanted: Config, sections: Collection[str]) -> str:
+    """What differs between two configs in these top-level options, in words: `T is 4 there and 6 here`."""
+    there, here = to_dict(saved), to_dict(wanted)
+    old = {key: value for section in sections for key, value in _flat(there[section], section).items()}
+    new = {key: value for section in sections for key, value in _flat(here[section], section).items()}
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return ", ".join(f"{key} is {old.get(key)} there and {new.get(key)} here" for key in keys)
+
+
+def _flat(node: Any, prefix: str) -> dict[str, Any]:
+    if not isinstance(node, dict):
+        return {prefix: node}
+    return {key: value for name in node for key, value in _flat(node[name], f"{prefix}.{name}").items()}

@@ -1,0 +1,45 @@
+"""What a run says at its beginning and at its end."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gacsnn.config import Config
+from gacsnn.data import Splits
+from gacsnn.hardware import Machine
+from gacsnn.progress import duration, log
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def announce(config: Config, splits: Splits, model: nn.Module, machine: Machine, folder: Path) -> None:
+    """What is about to be run, in two lines."""
+    name = "SYNTHETIC DATA" if config.dataset.name == "synthetic" else config.dataset.name
+    validation = 0 if splits.validation is None else len(splits.validation)
+    log.info(
+        f"{name}: {len(splits.train):,} training, {validation:,} validation, {len(splits.test):,} test pictures, "
+        f"{len(splits.classes)} classes"
+    )
+    log.info(
+        f"{config.model.name} (width {config.model.width:g}), {config.encoder.name}, T={config.T}: "
+        f"{parameter_count(model):,} parameters on {machine.describe()}, {config.hardware.precision} -> {folder}"
+    )
+
+
+def conclude(result: dict[str, Any], folder: Path) -> None:
+    """The closing summary of a `result.json`."""
+    data = "SYNTHETIC DATA" if result["dataset"] == "synthetic" else result["dataset"]
+    lines = {
+        "top-1": f"{result['top1']:.2f} % on the {result['split']} split of {data} ({result['pictures']:,} pictures)",
+        "selected by": result["selected_by"],
+        "parameters": f"{result['params']:,}",
+        "firing rate": f"{100 * result['firing_rate']:.1f} % of the neurons at a time step",
+        "trained for": f"{duration(result['train_seconds'])}, {result['epochs']} epochs",
+        "results in": folder,
+    }
+    log.info("")
+    for name, value in lines.items():
+        log.info(f"{name:<13}{value}")
