@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main() -> int:
 
         OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
         try:
-            hydra.main(config_path="conf", config_name="config")(job)()
+            hydra.main(config_path=str(Path(__file__).resolve().parent / "conf"), config_name="config")(job)()
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             from gacsnn.mistakes import one_line
 

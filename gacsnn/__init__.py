@@ -1,7 +1,7 @@
 """Gated Attention Coding spiking networks: build, train, search and measure them.
 
-    model = gacsnn.create_model("resnet18", T=4, num_classes=10, encoder="gac", layout="cifar")
-    logits = model(images)        # [B, 3, H, W] -> [B, T, classes]
+model = gacsnn.create_model("resnet18", T=4, num_classes=10, encoder="gac", layout="cifar")
+logits = model(images)        # [B, 3, H, W] -> [B, T, classes]
 """
 
 from importlib import import_module

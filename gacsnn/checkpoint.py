@@ -34,9 +34,8 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"checkpoint={path}: no such file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
-        raise InputError(f"checkpoint={path}: not a checkpoint, or cut short ({reason})") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError):
+        raise InputError(f"checkpoint={path}: this file is no checkpoint, or one that was cut short") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"checkpoint={path}: this file was not written by gacsnn")
     return content

@@ -7,15 +7,19 @@ tensorboard/    the same scalars for TensorBoard
 result.json     written once, at the end
 """
 
+import itertools
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from gacsnn.config import Config, config_hash, to_yaml
 from gacsnn.errors import InputError
@@ -34,13 +38,29 @@ class RunDirectory:
         self.tensorboard = path / "tensorboard"
         self.result = path / "result.json"
 
-    def create(self, config: Config) -> None:
-        """Make the folders and write the config."""
+    @contextmanager
+    def held(self, option: str) -> Iterator[None]:
+        """Keep other processes from writing here meanwhile. The lock goes when the process does, however it ends.
+
+        Raises:
+            InputError: when there is no such directory, or another process holds it.
+        """
+        if not self.path.is_dir():
+            raise InputError(f"{option}={self.path}: no such run directory")
+        lock = FileLock(self.path / ".lock", timeout=0)
         try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            write_text(self.config, to_yaml(config))
-        except OSError as error:
-            raise unwritable(self.path, error.strerror or str(error)) from None
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"{option}={self.path}: another process is writing this run; wait for it or stop it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def write_config(self, config: Config) -> None:
+        write_text(self.config, to_yaml(config))
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         with self.metrics.open("a", encoding="utf-8") as file:
@@ -63,19 +83,13 @@ class RunDirectory:
         write_text(self.result, json.dumps(result, indent=2) + "\n")
 
 
-def new_directory(asked: str | None, name: str) -> RunDirectory:
-    """Where a new run is to be written: the folder asked for, or a dated one. Nothing is made yet.
+def check_new_directory(asked: str | None) -> None:
+    """Find out before any work whether a new run can be written. Nothing is made yet.
 
     Raises:
         InputError: when a run lies there already, or nothing can be written there.
     """
-    now = datetime.now()
-    dated = Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H%M%S}-{name}"
-    path = Path(asked) if asked is not None else dated
-    count = 1
-    while asked is None and path.exists():
-        count += 1
-        path = dated.with_name(f"{dated.name}-{count}")
+    path = Path(asked if asked is not None else "outputs")
     if (path / "config.yaml").exists():
         raise InputError(f"output_dir={path}: holds a run already; resume={path} goes on with it")
     ancestor = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
@@ -83,7 +97,29 @@ def new_directory(asked: str | None, name: str) -> RunDirectory:
         raise unwritable(path, f"{ancestor} is a file")
     if not os.access(ancestor, os.W_OK | os.X_OK):
         raise unwritable(path, "no permission")
-    return RunDirectory(path)
+
+
+def make_directory(asked: str | None, name: str) -> RunDirectory:
+    """Make the folder asked for, or a dated one that no other run has: outputs/<date>/<time>-<name>.
+
+    Raises:
+        InputError: when it cannot be made.
+    """
+    now = datetime.now()
+    dated = Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H%M%S}-{name}"
+    path = Path(asked) if asked is not None else dated
+    for count in itertools.count(2):
+        try:
+            path.mkdir(parents=True, exist_ok=asked is not None)
+            (path / "checkpoints").mkdir(exist_ok=True)
+            return RunDirectory(path)
+        except FileExistsError:
+            if asked is not None:
+                raise unwritable(path, "there is a file of that name") from None
+            path = dated.with_name(f"{dated.name}-{count}")
+        except OSError as error:
+            raise unwritable(path, error.strerror or str(error)) from None
+    raise AssertionError
 
 
 def unwritable(path: Path, reason: str) -> InputError:

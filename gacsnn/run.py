@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from gacsnn.inherit import ARCHITECTURE, CHANGEABLE, differences, inherit
 from gacsnn.models import SpikingResNet, create_model
 from gacsnn.pixels import Normalise
 from gacsnn.progress import log, speak
-from gacsnn.results import RunDirectory, new_directory, provenance
+from gacsnn.results import RunDirectory, check_new_directory, make_directory, provenance
 from gacsnn.summary import announce, conclude, parameter_count
 from gacsnn.train import Training, train
 
@@ -49,7 +50,7 @@ class Prepared:
     model: SpikingResNet
     normalise: Normalise
 
-    def loader(self, pictures: Pictures, shuffle: bool = False) -> Loader:
+    def loader(self, pictures: Pictures, shuffle: bool = False) -> AbstractContextManager[Loader]:
         return batches(
             pictures,
             self.config.batch_size,
@@ -82,56 +83,61 @@ def prepare_run(config: Config) -> Prepared:
 
 
 def run_train(config: Config, asked: Collection[str] | None) -> float | None:
-    state: dict[str, Any] | None = None
     if config.resume is not None:
-        config, directory, state = run_to_resume(config, Path(config.resume), asked)
-    else:
-        directory = new_directory(config.output_dir, run_name(config))
+        directory = RunDirectory(Path(config.resume))
+        with directory.held("resume"):
+            return go_on(config, asked, directory)
+    check_new_directory(config.output_dir)
     prepared = prepare_run(config)
+    if config.checkpoint is not None:
+        source = Path(config.checkpoint)
+        checkpoint.load_weights(prepared.model, checkpoint.read(source)["model"], source)
+    directory = make_directory(config.output_dir, run_name(config))
+    with directory.held("output_dir"):
+        return learn(prepared, directory, state=None)
+
+
+def go_on(config: Config, asked: Collection[str] | None, directory: RunDirectory) -> float | None:
+    """Resume a run where its last checkpoint stands."""
+    path = directory.path
+    if not directory.last.exists():
+        raise InputError(f"resume={path}: no checkpoints/last.pt in it, so there is nothing to go on with")
+    saved = load(directory.config)
+    config = inherit(saved, config, asked, always=("resume", "task"))
+    if differ := differences(saved, config, [name for name in to_dict(saved) if name not in CHANGEABLE]):
+        raise InputError(f"resume={path}: {differ}; when a run goes on, only {', '.join(CHANGEABLE[2:])} may change")
+    state = checkpoint.read(directory.last)
+    prepared = prepare_run(config)
+    if state["classes"] != prepared.splits.classes:
+        raise InputError(f"resume={path}: the data set's classes are no longer those of that run")
+    return learn(prepared, directory, state)
+
+
+def learn(prepared: Prepared, directory: RunDirectory, state: dict[str, Any] | None) -> float | None:
+    """Train from the beginning, or from the state of a checkpoint; then test."""
     config, splits = prepared.config, prepared.splits
-    loader = prepared.loader(splits.train, shuffle=True)
-    training = Training(prepared.model, config, prepared.machine, len(loader))
+    training = Training(prepared.model, config, prepared.machine, len(splits.train))
     if state is not None:
-        if state["classes"] != splits.classes:
-            raise InputError(f"resume={directory.path}: the data set's classes are no longer those of that run")
         training.restore(state)
         if directory.result.exists() and (training.done.epoch >= config.epochs or training.limit_reached(0)):
             log.info(f"this run is complete; resume={directory.path} epochs=N with a larger N goes further")
             conclude(json.loads(directory.result.read_text()), directory.path)
             return training.done.best_top1
         directory.forget_after(training.done.epoch)
-    elif config.checkpoint is not None:
-        source = Path(config.checkpoint)
-        checkpoint.load_weights(prepared.model, checkpoint.read(source)["model"], source)
-    directory.create(config)
+    directory.write_config(config)
     announce(config, splits, prepared.model, prepared.machine, directory.path)
-    if training.done.epoch:
+    if state is not None:
         log.info(f"going on after epoch {training.done.epoch} of {config.epochs}")
-    validation = None if splits.validation is None else prepared.loader(splits.validation)
+    held_out = nullcontext() if splits.validation is None else prepared.loader(splits.validation)
     try:
-        train(training, loader, validation, prepared.normalise, directory, splits.classes)
+        with prepared.loader(splits.train, shuffle=True) as loader, held_out as validation:
+            train(training, loader, validation, prepared.normalise, directory, splits.classes)
     except (KeyboardInterrupt, SystemExit):
         log.info(f"interrupted; {what_is_kept(directory)}")
         raise
     except DivergenceError as error:
         raise DivergenceError(f"{error}; {what_is_kept(directory)}; a smaller optimizer.lr may help") from None
     return finish(training, prepared, directory)
-
-
-def run_to_resume(
-    config: Config, path: Path, asked: Collection[str] | None
-) -> tuple[Config, RunDirectory, dict[str, Any]]:
-    """Config, directory and last checkpoint of the run to go on with."""
-    directory = RunDirectory(path)
-    if not path.is_dir():
-        raise InputError(f"resume={path}: no such run directory")
-    if not directory.last.exists():
-        raise InputError(f"resume={path}: no checkpoints/last.pt in it, so there is nothing to go on with")
-    saved = load(directory.config)
-    wanted = inherit(saved, config, asked, always=("resume", "task"))
-    if differ := differences(saved, wanted, [name for name in to_dict(saved) if name not in CHANGEABLE]):
-        raise InputError(f"resume={path}: {differ}; when a run goes on, only {', '.join(CHANGEABLE[2:])} may change")
-    return wanted, directory, checkpoint.read(directory.last)
 
 
 def what_is_kept(directory: RunDirectory) -> str:
@@ -145,8 +151,8 @@ def finish(training: Training, prepared: Prepared, directory: RunDirectory) -> f
     """Read the test split once, with the selected weights, and write the result."""
     done = training.done
     checkpoint.load_weights(prepared.model, checkpoint.read(directory.best)["model"], directory.best)
-    test = prepared.loader(prepared.splits.test)
-    score = evaluate(prepared.model, test, prepared.normalise, prepared.machine, "testing")
+    with prepared.loader(prepared.splits.test) as test:
+        score = evaluate(prepared.model, test, prepared.normalise, prepared.machine, "testing")
     if done.best_top1 is None:
         selected_by = f"last epoch ({done.epoch}), for want of a validation split"
     else:
@@ -176,7 +182,7 @@ def run_evaluate(config: Config, asked: Collection[str] | None) -> float:
     config = inherit(saved, config, asked, always=here)
     if differ := differences(saved, config, ARCHITECTURE):
         raise InputError(f"checkpoint={source}: of another architecture: {differ}")
-    directory = new_directory(config.output_dir, f"evaluate-{run_name(config)}")
+    check_new_directory(config.output_dir)
     prepared = prepare_run(config)
     classes = prepared.splits.classes
     if state["classes"] != classes:
@@ -188,9 +194,11 @@ def run_evaluate(config: Config, asked: Collection[str] | None) -> float:
     pictures = prepared.splits.for_evaluation(split)
     if pictures is None:
         raise InputError(f"task.split={split}: with dataset.validation=0 there is no validation split")
-    directory.create(prepared.config)
+    directory = make_directory(config.output_dir, f"evaluate-{run_name(config)}")
+    directory.write_config(prepared.config)
     announce(prepared.config, prepared.splits, prepared.model, prepared.machine, directory.path)
-    score = evaluate(prepared.model, prepared.loader(pictures), prepared.normalise, prepared.machine)
+    with prepared.loader(pictures) as loader:
+        score = evaluate(prepared.model, loader, prepared.normalise, prepared.machine)
     done = state["done"]
     result = {
         **measured(score, split, prepared),

@@ -40,13 +40,14 @@ class Done:
 
 
 class Training:
-    """A network in training, with all that changes on the way."""
+    """A network in training on a number of pictures, with all that changes on the way."""
 
-    def __init__(self, model: nn.Module, config: Config, machine: Machine, steps_per_epoch: int) -> None:
+    def __init__(self, model: nn.Module, config: Config, machine: Machine, pictures: int) -> None:
         self.model = model
         self.config = config
         self.machine = machine
         self.optimizer = make_optimizer(model, config.optimizer)
+        steps_per_epoch = -(-pictures // config.batch_size)
         self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, steps_per_epoch)
         self.scaler = machine.scaler()
         self.loss: Loss = make_loss(config.loss)

@@ -6,6 +6,7 @@ worker processes nor an interruption changes a run.
 
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,9 +125,15 @@ class Order(Sampler[list[tuple[int, int]]]):
             yield pairs[start : start + self.batch_size]
 
 
-def batches(pictures: Pictures, batch_size: int, *, shuffle: bool, seed: int, workers: int, pin_memory: bool) -> Loader:
-    """A loader of (uint8 [B, 3, H, W], labels [B]). Call `begin_epoch` before each training epoch."""
-    return DataLoader(
+@contextmanager
+def batches(
+    pictures: Pictures, batch_size: int, *, shuffle: bool, seed: int, workers: int, pin_memory: bool
+) -> Iterator[Loader]:
+    """A loader of (uint8 [B, 3, H, W], labels [B]). Call `begin_epoch` before each training epoch.
+
+    Its worker processes end with the context.
+    """
+    loader: Loader = DataLoader(
         pictures,
         batch_sampler=Order(len(pictures), batch_size, shuffle, seed),
         num_workers=workers,
@@ -134,6 +141,12 @@ def batches(pictures: Pictures, batch_size: int, *, shuffle: bool, seed: int, wo
         persistent_workers=workers > 0,
         worker_init_fn=leave_ctrl_c_to_the_main_process if workers else None,
     )
+    try:
+        yield loader
+    finally:
+        # Left to the garbage collector, they may outlive a Ctrl-C, and torch then reports them as killed.
+        if loader._iterator is not None and workers:
+            loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def begin_epoch(loader: Loader, epoch: int) -> None:

@@ -1,0 +1,158 @@
+"""Wrong input: one clear line on standard error, exit code 2, nothing written."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY, Launch
+from PIL import Image
+
+from gacsnn.config import options
+
+
+def refused(launch: Launch, folder: Path, *arguments: str) -> str:
+    """The one line that the command line is refused with."""
+    before = sorted(folder.rglob("*"))
+    code, out, err = launch(*arguments)
+    assert (code, out) == (2, ""), err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert sorted(folder.rglob("*")) == before, "something was written"
+    return err.removeprefix("error: ").strip()
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("optimzer=sgd", "optimzer: no such option, did you mean optimizer?"),
+        ("model.wdith=2", "model.wdith: no such option, did you mean model.width?"),
+        ("+model.foo=3", "model.foo: no such option"),
+        ("optimizer=sdg", "optimizer=sdg: no such optimizer, did you mean sgd?; choose one of adam, adamw, sgd"),
+        ("experiment=cifar100_gac_r18_t5", "did you mean cifar100_gac_r18_t"),
+        ("optimizer.betas=[0.9,0.99]", "optimizer.betas: this choice of optimizer has no such option"),
+        ("T=six", "T=six: should be a valid integer"),
+        ("T=0", "T=0: should be greater than or equal to 1"),
+        ("optimizer.lr=-1", "optimizer.lr=-1: should be greater than 0"),
+        ("batch_size=0", "batch_size=0: should be greater than or equal to 1"),
+        ("T6", "T6: not an override"),
+        ("T=[", "T=[: not an override"),
+        ("model=null", "Config group override must be a string"),
+        ("model.name=resnet50", "model=resnet50: no such model"),
+        ("encoder.name=gaz", "encoder=gaz: no such encoder, did you mean gac?"),
+        ("resume=nowhere", "resume=nowhere: no such run directory"),
+        ("checkpoint=nowhere.pt", "checkpoint=nowhere.pt: no such file"),
+        ("task=evaluate", "task=evaluate: checkpoint=FILE says what to measure"),
+        ("dataset=image_folder", "dataset.root=data/image_folder: no such folder"),
+        ("dataset=imagenet", "dataset.root=data/imagenet: no such folder"),
+        ("dataset=cifar10", "the files of cifar10 are missing or damaged; dataset.download=true fetches them"),
+        ("dataset=cifar100", "the files of cifar100 are missing or damaged"),
+        ("dataset.test=0.999", "cannot hold out 0.999 of 1797 pictures by class"),
+    ],
+)
+def test_a_wrong_argument(launch: Launch, tmp_path: Path, argument: str, said: str) -> None:
+    assert said in refused(launch, tmp_path, argument)
+
+
+def test_a_wrong_value_in_a_grid_is_one_line_too(launch: Launch) -> None:
+    code, _, err = launch("-m", "T=0,1")
+    assert (code, err) == (2, "error: T=0: should be greater than or equal to 1\n")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_cuda_where_there_is_none(launch: Launch, tmp_path: Path) -> None:
+    assert "hardware=cuda: PyTorch finds no CUDA device here" in refused(launch, tmp_path, "hardware=cuda")
+
+
+def test_a_run_directory_that_holds_a_run_or_cannot_be_written(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held" / "config.yaml").write_text("T: 4\n")
+    (tmp_path / "file").write_text("")
+    assert "resume=held goes on with it" in refused(launch, tmp_path, "output_dir=held")
+    assert "file is a file" in refused(launch, tmp_path, "output_dir=file/run")
+    assert "cannot be written" in refused(launch, tmp_path, "output_dir=/proc/run")
+
+
+def test_a_data_folder_that_is_empty_or_whose_parts_differ(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
+    arguments = ("dataset=image_folder", f"dataset.root={jpegs}")
+    (tmp_path / "empty").mkdir()
+    assert "holds no class folders" in refused(launch, tmp_path, arguments[0], "dataset.root=empty")
+    (jpegs / "train" / "dog").mkdir()
+    assert "Found no valid file for the classes dog" in refused(launch, tmp_path, *arguments)
+    Image.new("RGB", (16, 16)).save(jpegs / "train" / "dog" / "0.png")
+    assert "must hold the same classes; only one of them has dog" in refused(launch, tmp_path, *arguments)
+
+
+def test_a_picture_that_cannot_be_decoded_is_named_before_any_work_and_skipped_only_if_asked(
+    launch: Launch, tmp_path: Path, jpegs: Path
+) -> None:
+    bad = jpegs / "train" / "bee" / "07.jpg"
+    bad.write_bytes(bad.read_bytes()[:300])
+    arguments = (*TINY, "dataset=image_folder", f"dataset.root={jpegs}", "dataset.size=16")
+    assert f"{bad} cannot be decoded as a picture" in refused(launch, tmp_path, *arguments)
+    code, out, _ = launch(*arguments, "dataset.bad_pictures=skip", "output_dir=run")
+    assert code == 0
+    assert f"skipped: {bad}" in out
+    assert "53 training" in out, "one in 60 is bad, a tenth is held out"
+
+
+def test_a_bad_picture_that_was_not_looked_for_stops_the_run_by_name(
+    launch: Launch, tmp_path: Path, jpegs: Path
+) -> None:
+    for bad in (jpegs / "val").rglob("*.jpg"):
+        bad.write_bytes(b"no picture")
+    arguments = (*TINY, "dataset=image_folder", f"dataset.root={jpegs}", "dataset.size=16", "hardware.workers=1")
+    code, _, err = launch(*arguments, "dataset.check_pictures=false", "output_dir=run")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"error: {jpegs / 'val' / 'ant' / '00.jpg'} cannot be decoded as a picture" in err
+    assert (tmp_path / "run" / "checkpoints" / "last.pt").exists()
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("code was run",)
+
+
+def test_a_checkpoint_that_is_none(launch: Launch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    whole = (tmp_path / "run" / "checkpoints" / "best.pt").read_bytes()
+    (tmp_path / "short.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.pt").write_text("not a checkpoint")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Evil()))
+    torch.save({"evil": Evil()}, tmp_path / "zipped.pt")
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
+    for name in ("short", "text", "empty", "evil", "zipped", "other"):
+        said = refused(launch, tmp_path, "task=evaluate", f"checkpoint={name}.pt")
+        assert said.startswith(f"checkpoint={name}.pt: this file ")
+        assert "code was run" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_architecture(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    checkpoint = "checkpoint=run/checkpoints/best.pt"
+    for argument, said in (
+        ("T=4", "T is 2 there and 4 here"),
+        ("model.width=0.1", "model.width is 0.05 there and 0.1 here"),
+        ("encoder=direct", "encoder.name is gac there and direct here"),
+        ("neuron=imagenet", "neuron.decay is 0.5 there and 0.25 here"),
+        ("dataset=synthetic", "for 10 classes (0, 1, 2, ...), and dataset=synthetic has 10 (class0"),
+    ):
+        assert said in refused(launch, tmp_path, "task=evaluate", checkpoint, argument)
+    said = refused(launch, tmp_path, *TINY, checkpoint, "model.width=0.1")
+    assert "of another architecture: " in said
+    assert "differ in shape: encoder.stem.0.weight is [3, 3, 3, 3] there and [6, 3, 3, 3] here" in said
+
+
+def test_resuming_with_what_may_not_change(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    for argument in ("T=4", "seed=1", "optimizer=adamw", "dataset=synthetic", "batch_size=8", "output_dir=other"):
+        said = refused(launch, tmp_path, "resume=run", argument)
+        assert "only epochs, max_steps, max_minutes, hardware may change" in said
+    (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
+    assert "no checkpoints/last.pt in it" in refused(launch, tmp_path, "resume=run")
+
+
+def test_every_option_has_a_sentence_of_help() -> None:
+    assert [name for name, help in options().items() if len(help) < 5] == []
