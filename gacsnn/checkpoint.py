@@ -5,7 +5,7 @@ A checkpoint is a dictionary of tensors, numbers, strings and lists only, so tha
 `optimizer`, `scheduler`, `scaler`, `done` (epochs, steps, best score, ...), `rng`, `config`, `classes`.
 """
 
-import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,9 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"checkpoint={path}: no such file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError):
+        with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises whatever its parsers stumble over: IndexError, struct.error, AssertionError, ...
         raise InputError(f"checkpoint={path}: this file is no checkpoint, or one that was cut short") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"checkpoint={path}: this file was not written by gacsnn")
@@ -48,6 +49,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: Path) 
         InputError: naming what is missing, left over or of another shape.
     """
     own = model.state_dict()
+    weights = {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
     missing = [name for name in own if name not in weights]
     extra = [name for name in weights if name not in own]
     shapes = [

@@ -168,8 +168,9 @@ class Head(nn.Module):
 class SpikingResNet(nn.Module):
     """Encoder (with the stem inside), stages of blocks, head. Made by `create_model`."""
 
-    def __init__(self, encoder: nn.Module, stages: nn.Sequential, head: nn.Module, T: int) -> None:
+    def __init__(self, encoder: nn.Module, stages: nn.Sequential, head: nn.Module, T: int, layout: str) -> None:
         super().__init__()
+        self.layout = layout
         self.encoder = encoder
         self.stages = stages
         self.head = head
@@ -227,7 +228,7 @@ def create_model(
             stage.append(Block(channels, scaled(row.width), stride, lif, network.pooled_shortcut))
             channels = scaled(row.width)
         blocks.append(nn.Sequential(*stage))
-    model = SpikingResNet(code, nn.Sequential(*blocks), Head(channels, num_classes, lif, network.dropout), T)
+    model = SpikingResNet(code, nn.Sequential(*blocks), Head(channels, num_classes, lif, network.dropout), T, layout)
     initialise(model, kind)
     return model
 

@@ -7,7 +7,10 @@ Source: Qiu et al., "Gated Attention Coding", AAAI 2024 (arXiv 2308.06582), as t
     v[t] = h[t] * (1 - s[t])
 
 In the backward pass a surrogate stands for ds/dh. `detach_reset` says whether the reset, the factor 1 - s[t],
-is a constant there (ImageNet programs) or differentiated as well (CIFAR programs).
+is a constant there (ImageNet programs) or differentiated as well (CIFAR programs). With g the gradient of s:
+
+    dv/dh = 1 - s[t], and - h[t] * ds/dh more where the reset is differentiated
+    gh[t] = g[t] * ds/dh + decay * gh[t+1] * dv/dh          gh[T] = 0; gh[t] is the gradient of x[t], too
 """
 
 from typing import Any
@@ -47,19 +50,37 @@ NEURONS: dict[str, dict[str, Any]] = {
 }
 
 
-class Spike(torch.autograd.Function):
-    """The step function of h - threshold, with a surrogate for its derivative."""
+class Fire(torch.autograd.Function):
+    """The recursion over T and, as its derivative, the recursion backwards that the surrogate defines.
+
+    Written out, because autograd through the forward loop would keep and visit five small tensors a step.
+    """
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, threshold: float, surrogate: str, width: float) -> Tensor:
+    def forward(
+        ctx: Any, current: Tensor, decay: float, threshold: float, surrogate: str, width: float, detach_reset: bool
+    ) -> Tensor:
+        h = torch.empty_like(current)
+        v = torch.zeros_like(current[0])
+        for t in range(len(current)):
+            torch.add(current[t], v, alpha=decay, out=h[t])
+            v = h[t].masked_fill(h[t] > threshold, 0)
         ctx.save_for_backward(h)
-        ctx.threshold, ctx.surrogate, ctx.width = threshold, surrogate, width
-        return (h > threshold).to(h.dtype)
+        ctx.constants = decay, threshold, surrogate, width, detach_reset
+        return (h > threshold).to(current.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (h,) = ctx.saved_tensors
-        return gradients[0] * SURROGATES[ctx.surrogate](h - ctx.threshold, ctx.width), None, None, None
+        decay, threshold, surrogate, width, detach_reset = ctx.constants
+        ds_dh = SURROGATES[surrogate](h - threshold, width)
+        dv_dh = (h <= threshold).to(h.dtype)
+        if not detach_reset:
+            dv_dh = torch.addcmul(dv_dh, h, ds_dh, value=-1)
+        gh = gradients[0] * ds_dh
+        for t in range(len(h) - 2, -1, -1):
+            gh[t].addcmul_(gh[t + 1], dv_dh[t], value=decay)
+        return gh, None, None, None, None, None
 
 
 class LIF(nn.Module):
@@ -100,14 +121,7 @@ class LIF(nn.Module):
 
     def forward(self, current: Tensor) -> Tensor:
         """Input current [T, B, ...] -> spikes of the same shape and type, 0 or 1."""
-        spikes = []
-        potential: Tensor | None = None
-        for x in current:
-            h = x if potential is None else self.decay * potential + x
-            s = Spike.apply(h, self.threshold, self.surrogate, self.surrogate_width)
-            potential = h * (1 - (s.detach() if self.detach_reset else s))
-            spikes.append(s)
-        return torch.stack(spikes)
+        return Fire.apply(current, self.decay, self.threshold, self.surrogate, self.surrogate_width, self.detach_reset)
 
     def extra_repr(self) -> str:
         return (

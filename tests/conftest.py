@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads stall the programs that tests start
+
 import numpy as np
 import pytest
 from PIL import Image

@@ -270,11 +270,6 @@ def test_augmenting_a_picture_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    strict=True,
-    reason="the loader draws from the global generator: each epoch, with workers once",
-)
 def test_what_is_drawn_between_epochs_does_not_depend_on_workers() -> None:
     """CutMix, mix-up and dropout draw from the global generator."""
 

@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -171,9 +172,6 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused_and_does_not(tmp_path: P
     assert not proof.exists()
 
 
-@pytest.mark.xfail(
-    raises=IndexError, strict=True, reason="checkpoint.read lets IndexError, struct.error, ... of torch.load through"
-)
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_no_file_at_all_is_read_with_another_error_than_ours(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
@@ -227,3 +225,15 @@ def test_weights_of_another_network_are_named_and_change_nothing(
     assert all(word in str(refused.value) for word in ["best.pt", *words])
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+def test_ctrl_c_while_a_file_is_written_comes_after_it(tmp_path: Path) -> None:
+    def slow(file: IO[bytes]) -> None:
+        file.write(b"first half, ")
+        signal.raise_signal(signal.SIGINT)
+        file.write(b"second half")
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "file", slow)
+    assert (tmp_path / "file").read_bytes() == b"first half, second half"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -137,6 +137,7 @@ def batches(
         pictures,
         batch_sampler=Order(len(pictures), batch_size, shuffle, seed),
         num_workers=workers,
+        generator=torch.Generator(),  # else it draws from the global one, more or less often as there are workers
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         worker_init_fn=leave_ctrl_c_to_the_main_process if workers else None,

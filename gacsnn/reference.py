@@ -1,0 +1,115 @@
+"""The authors' checkpoints: which of their names is which tensor of ours, and how to load them.
+
+The reference registers many tensors under several names (a layer, the layer inside a time-distributed wrapper, ...); any of
+them will do. Its names differ between the CIFAR and the ImageNet programs.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gacsnn.checkpoint import load_weights
+from gacsnn.errors import InputError
+from gacsnn.models import SpikingResNet
+
+
+def reference_names(model: SpikingResNet) -> dict[str, list[str]]:
+    """For each key of our state dict, the names of that tensor in the reference, the shortest name first."""
+    names = _cifar_names if model.layout == "cifar" else _imagenet_names
+    return {key: names(key) for key in model.state_dict()}
+
+
+def load_reference(model: SpikingResNet, state_dict: Mapping[str, Tensor], source: str = "state_dict") -> None:
+    """Load a state dict with the authors' key names, all of it or nothing.
+
+    Args:
+        model: from `create_model`, with the same depth, T, classes, encoder and layout.
+        state_dict: the authors' tensors, with or without `module.` before the names, under any of their names.
+        source: what to call it in an error.
+
+    Raises:
+        InputError: naming keys that are missing, left over, of another shape, or two names of one tensor that disagree.
+    """
+    given = {key.removeprefix("module."): tensor for key, tensor in state_dict.items()}
+    own = model.state_dict()
+    found: dict[str, Tensor] = {}
+    missing: list[str] = []
+    for key, names in reference_names(model).items():
+        present = [given.pop(name) for name in names if name in given]
+        if not present:
+            missing.append(names[0])
+            continue
+        if any(not torch.equal(present[0], other) for other in present[1:]):
+            raise InputError(f"{source}: {' and '.join(names)} are one tensor, but differ in this file")
+        # TA's linear layers are 1x1x1 convolutions there.
+        flat = present[0].flatten(1) if key.startswith("encoder.temporal.") and present[0].dim() == 5 else present[0]
+        found[key] = flat
+    if missing or given:
+        faults = [
+            *([f"{len(missing)} tensors are missing: {_few(missing)}"] if missing else []),
+            *([f"{len(given)} are left over: {_few(list(given))}"] if given else []),
+        ]
+        raise InputError(f"{source}: of another architecture: {'; '.join(faults)}")
+    load_weights(model, {key: tensor.to(own[key].dtype) for key, tensor in found.items()}, Path(source))
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _split(key: str) -> tuple[str, str]:
+    """`stages.0.1.bn1.weight` -> (`stages.0.1.bn1`, `weight`)."""
+    module, _, tensor = key.rpartition(".")
+    return module, tensor
+
+
+def _gate_names(module: str, tensor: str) -> list[str]:
+    part, _, layer = module.removeprefix("encoder.").partition(".")
+    if part == "temporal":
+        return [f"encoding.TA.sharedMLP.{layer.removeprefix('perceptron.')}.{tensor}"]
+    return [f"encoding.SCA.sharedMLP.{0 if layer == 'conv1' else 2}.{tensor}"]
+
+
+def _cifar_names(key: str) -> list[str]:
+    module, tensor = _split(key)
+
+    def layer(plain: str, wrapped: str) -> list[str]:
+        return [f"{plain}.{tensor}", f"{wrapped}.layer.module.{tensor}"]
+
+    def norm(*homes: str) -> list[str]:
+        return [f"{home}.{name}.{tensor}" for home in homes for name in ("bn", "seqbn.module")]
+
+    if module == "encoder.stem.0":
+        return layer("conv1", "conv1_s")
+    if module == "encoder.stem.1":
+        return norm("bn1", "conv1_s.bn")
+    if module == "head.linear":
+        return layer("fc1", "fc1_s")
+    if module.startswith("encoder."):
+        return _gate_names(module, tensor)
+    _, stage, block, part = module.split(".", 3)
+    home = f"layer{int(stage) + 1}.{block}"
+    if part.startswith("conv"):
+        return layer(f"{home}.{part}", f"{home}.{part}_s")
+    if part.startswith("bn"):
+        return norm(f"{home}.{part}", f"{home}.conv{part[2:]}_s.bn")
+    if part == "shortcut.0":
+        return [f"{home}.downsample.layer.module.{tensor}"]
+    return norm(f"{home}.downsample.bn")
+
+
+def _imagenet_names(key: str) -> list[str]:
+    module, tensor = _split(key)
+    if module == "encoder.stem.0":
+        return [f"conv1.0.{tensor}"]
+    if module == "encoder.stem.1":
+        return [f"conv1.1.bn.{tensor}"]
+    if module == "head.linear":
+        return [f"fc1.{tensor}", f"fc1_s.layer.module.{tensor}"]
+    if module.startswith("encoder."):
+        return _gate_names(module, tensor)
+    _, stage, block, part = module.split(".", 3)
+    home = f"conv{int(stage) + 2}_x.{block}.{part}"
+    return [f"{home}.bn.{tensor}" if part in ("bn1", "bn2", "shortcut.1") else f"{home}.{tensor}"]
