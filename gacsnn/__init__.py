@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from gacsnn.data.augment import cutmix_box
     from gacsnn.models import create_model
     from gacsnn.neuron import LIF
+    from gacsnn.reference import load_reference
 
-__all__ = ["LIF", "create_model", "cutmix_box"]
+__all__ = ["LIF", "create_model", "cutmix_box", "load_reference"]
 
 # Found on first use, because they bring torch, and the command line answers without it.
-_HOMES = {"LIF": "gacsnn.neuron", "create_model": "gacsnn.models", "cutmix_box": "gacsnn.data.augment"}
+_HOMES = {
+    "LIF": "gacsnn.neuron",
+    "create_model": "gacsnn.models",
+    "cutmix_box": "gacsnn.data.augment",
+    "load_reference": "gacsnn.reference",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,7 @@
 """Checkpoints: written whole, read safely.
 
-A checkpoint is a dictionary of tensors, numbers, strings and lists only, so that `weights_only=True` reads it:
-`model`,
-`optimizer`, `scheduler`, `scaler`, `done` (epochs, steps, best score, ...), `rng`, `config`, `classes`.
+A checkpoint of ours is a dictionary of tensors, numbers, strings and lists only, so that `weights_only=True` reads it:
+`model`, `optimizer`, `scheduler`, `scaler`, `done` (epochs, steps, best score, ...), `rng`, `config`, `classes`.
 """
 
 import warnings
@@ -18,6 +17,9 @@ from gacsnn.files import write_whole
 
 FORMAT = "gacsnn-1"
 
+# Under which key other programs keep the state dict in a larger dictionary.
+WRAPPERS = ("state_dict", "model", "net")
+
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint; a reader finds the old one or the new one, never a part."""
@@ -30,20 +32,39 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: when the file is missing, damaged, or something else.
     """
+    content = read_any(path)
+    if "format" not in content:
+        raise InputError(f"checkpoint={path}: this file was not written by gacsnn")
+    return content
+
+
+def read_any(path: Path) -> dict[str, Any]:
+    """A checkpoint of ours, or a bare state dict (without `format`), such as those that authors publish.
+
+    Raises:
+        InputError: when the file is missing, damaged, wants to run code, or is something else.
+    """
     if not path.is_file():
         raise InputError(f"checkpoint={path}: no such file")
     try:
         with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises whatever its parsers stumble over: IndexError, struct.error, AssertionError, ...
-        raise InputError(f"checkpoint={path}: this file is no checkpoint, or one that was cut short") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"checkpoint={path}: this file was not written by gacsnn")
-    return content
+        raise InputError(
+            f"checkpoint={path}: this file is no checkpoint, one that was cut short, or one that wants to run code"
+        ) from None
+    if isinstance(content, dict) and content.get("format") == FORMAT:
+        return content
+    for key in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"checkpoint={path}: this file holds no weights of a network")
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Put the weights into the model, all or none.
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Put the weights into the model, all or none. `source` begins the message of an error.
 
     Raises:
         InputError: naming what is missing, left over or of another shape.
@@ -63,7 +84,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: Path) 
         *([f"{len(shapes)} differ in shape: {shapes[0]}"] if shapes else []),
     ]
     if faults:
-        raise InputError(f"checkpoint={source}: of another architecture: {'; '.join(faults)}")
+        raise InputError(f"{source}: of another architecture: {'; '.join(faults)}")
     model.load_state_dict(dict(weights))
 
 

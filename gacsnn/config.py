@@ -106,7 +106,7 @@ class Synthetic(Dataset):
 
 
 class Model(Options):
-    name: str = option("network: resnet8, resnet18, resnet34, resnet104")
+    name: str = option("network: resnet8, resnet18, resnet34, resnet104, max_resnet18")
     layout: Layout = option("cifar: small stem, three stages; imagenet: large stem, four stages")
     width: Positive = option("multiplier of all channel counts")
     stages: list[Annotated[list[Count], Field(min_length=3, max_length=3)]] | None = option(
@@ -114,8 +114,19 @@ class Model(Options):
     )
 
 
-class Encoder(Options):
-    name: str = option("how pictures become currents over T steps: gac, direct")
+class GAC(Options):
+    name: Literal["gac"]
+    kernel: Count = option("side of SCA's two convolutions")
+    gate: Literal["stem", "image"] = option("what the gate reads: the stem's current, or the picture beside the stem")
+
+
+class Latency(Options):
+    name: Literal["latency"]
+    curve: Literal["linear", "log"] = option("how brightness becomes the time of the spike")
+
+
+class PlainEncoder(Options):
+    name: Literal["direct", "poisson", "phase"]
 
 
 class Neuron(Options):
@@ -187,6 +198,7 @@ class Augmentation(Options):
     cutmix_alpha: Positive = option("CutMix draws its share from Beta(alpha, alpha)")
     mixup_probability: float = option("probability that a batch is mixed by mix-up", ge=0, le=1)
     mixup_alpha: Positive = option("mix-up draws its share from Beta(alpha, alpha)")
+    drawn_every: Literal["batch", "epoch"] = option("how long a draw (mixed or not, share, box) is kept")
 
     @model_validator(mode="after")
     def _at_most_one(self) -> "Augmentation":
@@ -205,12 +217,23 @@ class Hardware(Options):
     channels_last: bool = option("keep activations in NHWC order")
 
 
+class Energy(Options):
+    """Constants of the energy account."""
+
+    mac_pj: Positive = option("energy of a multiply-accumulate, pJ")
+    ac_pj: Positive = option("energy of an accumulate, pJ")
+    encoder: Literal["once", "repeated"] = option("count stem and gate once a picture, or T times as released")
+
+
 class Train(Options):
     name: Literal["train"]
+    selected_by: Literal["validation", "test"] = option(
+        "split that picks the best epoch; test only to follow the released programs"
+    )
 
 
 class Evaluate(Options):
-    name: Literal["evaluate"]
+    name: Literal["evaluate", "energy"]
     split: Literal["train", "validation", "test"] = option("which split the checkpoint is measured on")
 
 
@@ -220,13 +243,14 @@ class Config(Options):
     dataset: Annotated[Digits | Cifar | Folder | Synthetic, Field(discriminator="name")]
     model: Model
     T: Count = option("time steps")
-    encoder: Encoder
+    encoder: Annotated[GAC | Latency | PlainEncoder, Field(discriminator="name")]
     neuron: Neuron
     optimizer: Annotated[SGD | Adam, Field(discriminator="name")]
     scheduler: Annotated[Cosine | Step | Constant, Field(discriminator="name")]
     loss: Annotated[CrossEntropy | TET, Field(discriminator="name")]
     augmentation: Augmentation
     hardware: Hardware
+    energy: Energy
     task: Annotated[Train | Evaluate, Field(discriminator="name")]
     seed: int = option("seed of weights, order and augmentation", ge=0, lt=2**32)
     epochs: Count = option("passes over the training split")
@@ -242,7 +266,7 @@ class Config(Options):
 
 # What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY = {
-    "output_dir": True, "resume": True, "task": True,
+    "output_dir": True, "resume": True, "task": {"name", "split"}, "energy": True,
     "dataset": {"root", "download", "check_pictures"},
     "hardware": {"device", "threads", "workers"},
 }  # fmt: skip
@@ -280,6 +304,10 @@ def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
         return f"{key}: this option is missing"
     if details["type"] == "extra_forbidden":
         return f"{key}: no such option{nearest(key, siblings)}"
+    if details["type"] == "union_tag_invalid":
+        known = [tag.strip("' ") for tag in details["ctx"]["expected_tags"].split(",")]
+        tag = str(details["ctx"]["tag"])
+        return f"{key}={tag}: no such {key}{nearest(tag, known)}; choose one of {', '.join(known)}"
     if isinstance(node, Mapping):
         return f"{key}: {message}"
     return f"{key}={'null' if node is None else node}: {message}"

@@ -1,16 +1,29 @@
 """Encoders: from a batch of static pictures to currents or spikes for T time steps, through the network's stem.
 
-`gac` is Gated Attention Coding (Qiu et al., AAAI 2024, arXiv 2308.06582); `direct` is plain direct coding.
-Each is an `nn.Module` made as `Encoder(stem, channels, T, neuron, **options)` that maps pictures [B, 3, H, W] to
-[T, B, channels, H', W']. A static picture gives the same stem current c at every step, so stem and gate
-are computed once and not T times; the results are the same (see `RepeatedBatchNorm2d` for the one correction).
+`gac` is Gated Attention Coding (Qiu et al., AAAI 2024, arXiv 2308.06582); `direct` is plain direct coding; `poisson`,
+`latency` and `phase` turn each pixel into spikes first. Each is an `nn.Module` made as
+`Encoder(stem, channels, T, neuron, **options)` that maps pictures [B, 3, H, W] to [T, B, channels, H', W'].
+
+`static` ones take normalised pictures. Their stem current c is the same at every step, so stem and gate are
+computed once and not T times; the results are the same (see `RepeatedBatchNorm2d` for the one correction). The others
+take pixels in [0, 1], not normalised before or after: the batch norm behind the stem's convolution scales their spikes.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def per_frame(x: Tensor, *modules: nn.Module) -> Tensor:
+    """Put [T, B, C, H, W] through modules that take [N, C, H, W]."""
+    steps, batch = x.shape[:2]
+    x = x.flatten(0, 1)
+    for module in modules:
+        x = module(x)
+    return x.unflatten(0, (steps, batch))
 
 
 class RepeatedBatchNorm2d(nn.BatchNorm2d):
@@ -46,6 +59,8 @@ class RepeatedBatchNorm2d(nn.BatchNorm2d):
 class Direct(nn.Module):
     """Direct coding: the stem's current at every step. There is no LIF here: the first block begins with one."""
 
+    static = True
+
     def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.stem = stem
@@ -60,8 +75,8 @@ class Direct(nn.Module):
 class TemporalAttention(nn.Module):
     """TA: a weight for each picture and time step, before the sigmoid.
 
-    The current is pooled over (C, H, W) by mean and by maximum; both go through one perceptron over the T axis
-    (T -> T // 2 -> T, no biases) and are added. The current is the same at every step, hence so are the pools.
+    The gate's input is pooled over (C, H, W) by mean and by maximum; both go through one perceptron over the T axis
+    (T -> T // 2 -> T, no biases) and are added. That input is the same at every step, hence so are the pools.
     The reference fails at T = 1, where T // 2 = 0; here the hidden layer has at least one unit.
     """
 
@@ -71,10 +86,10 @@ class TemporalAttention(nn.Module):
         hidden = max(1, T // 2)
         self.perceptron = nn.Sequential(nn.Linear(T, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, T, bias=False))
 
-    def forward(self, current: Tensor) -> Tensor:
-        """Current [B, C, H, W], the same at every step -> [B, T]."""
-        mean = current.mean(dim=(1, 2, 3))
-        maximum = current.amax(dim=(1, 2, 3))
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W], the same at every step -> [B, T]."""
+        mean = x.mean(dim=(1, 2, 3))
+        maximum = x.amax(dim=(1, 2, 3))
         steps = torch.stack([mean, maximum]).unsqueeze(-1).expand(2, -1, self.T)
         return self.perceptron(steps).sum(dim=0)
 
@@ -83,43 +98,152 @@ class SpatialChannelAttention(nn.Module):
     """SCA: a weight for each channel and place, before the sigmoid: conv, ReLU, conv, no biases, size kept.
 
     For an even kernel PyTorch's `padding="same"` puts the extra row and column at the bottom and right. It
-    is written out here because PyTorch warns of its own.
+    is written out here because PyTorch warns of its own, and has none for a stride.
     """
 
-    def __init__(self, channels: int, kernel: int = 4) -> None:
+    def __init__(self, inputs: int, channels: int, kernel: int, stride: int) -> None:
         super().__init__()
         before, after = (kernel - 1) // 2, kernel // 2
         self.padding = (before, after, before, after)
-        self.conv1 = nn.Conv2d(channels, channels, kernel, bias=False)
+        self.conv1 = nn.Conv2d(inputs, channels, kernel, stride, bias=False)
         self.conv2 = nn.Conv2d(channels, channels, kernel, bias=False)
 
-    def forward(self, current: Tensor) -> Tensor:
-        """Current [B, C, H, W] -> [B, C, H, W]."""
-        hidden = F.relu(self.conv1(F.pad(current, self.padding)))
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, H, W] -> [B, channels, H / stride, W / stride], rounded up."""
+        hidden = F.relu(self.conv1(F.pad(x, self.padding)))
         return self.conv2(F.pad(hidden, self.padding))
 
 
 class GAC(nn.Module):
-    """Gated Attention Coding: sigmoid(TA(c) * SCA(c)) * LIF(c), with c the stem's current.
+    """Gated Attention Coding: sigmoid(TA(x) * SCA(x)) * LIF(c), with c the stem's current.
 
-    The gate reads the real-valued current, not the spikes, and the product is taken before the sigmoid. The output is
+    The gate reads real values, not the spikes, and the product is taken before the sigmoid. The output is
     real-valued. The perceptron of TA ties the weights to T.
+
+    Args:
+        kernel: side of SCA's two convolutions; 4 in the released programs.
+        gate: what the gate reads: "stem", x = c, as the released programs do; or "image", x = the picture, with the
+            gate beside the stem as the paper's figure draws it (SCA's first convolution then has the stem's stride).
     """
 
-    def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module]) -> None:
+    static = True
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        channels: int,
+        T: int,
+        neuron: Callable[[], nn.Module],
+        kernel: int = 4,
+        gate: str = "stem",
+    ) -> None:
         super().__init__()
+        if gate not in ("stem", "image"):
+            raise ValueError(f"gate={gate!r}: choose one of stem, image")
         self.stem = stem
         self.T = T
         self.lif = neuron()
+        self.gate = gate
         self.temporal = TemporalAttention(T)
-        self.spatial_channel = SpatialChannelAttention(channels)
+        if gate == "stem":
+            self.spatial_channel = SpatialChannelAttention(channels, channels, kernel, 1)
+        else:
+            stride = math.prod(layer.stride[0] for layer in stem.modules() if isinstance(layer, nn.Conv2d))
+            self.spatial_channel = SpatialChannelAttention(3, channels, kernel, stride)
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures [B, 3, H, W] -> gated spikes [T, B, C, H', W']."""
         current = self.stem(images)
         spikes = self.lif(current.expand(self.T, *current.shape))
-        temporal = self.temporal(current).t()[:, :, None, None, None]
-        return torch.sigmoid(temporal * self.spatial_channel(current)) * spikes
+        x = current if self.gate == "stem" else images
+        temporal = self.temporal(x).t()[:, :, None, None, None]
+        return torch.sigmoid(temporal * self.spatial_channel(x)) * spikes
 
 
-ENCODERS: dict[str, Callable[..., nn.Module]] = {"gac": GAC, "direct": Direct}
+def poisson_code(pixels: Tensor, T: int) -> Tensor:
+    """At each step a spike with the pixel's value as its probability, from PyTorch's global generator.
+
+    [...] in [0, 1] -> spikes [T, ...].
+    """
+    return (torch.rand(T, *pixels.shape, dtype=pixels.dtype, device=pixels.device) < pixels).to(pixels.dtype)
+
+
+def latency_code(pixels: Tensor, T: int, curve: str = "linear") -> Tensor:
+    """One spike a pixel, the earlier the brighter: [...] in [0, 1] -> spikes [T, ...].
+
+    With steps counted from 0, the spike comes at round((T - 1) * (1 - x)) for the curve "linear", and for "log" at
+    round((T - 1) - ln(a * x + 1)), a = exp(T - 1) - 1.
+    """
+    x = pixels.double()
+    if curve == "linear":
+        step = (T - 1) * (1 - x)
+    elif curve == "log":
+        log_a = torch.tensor(-math.expm1(1 - T), dtype=x.dtype).log() + (T - 1)  # a itself overflows for large T
+        step = (T - 1) - torch.logaddexp(x.log() + log_a.to(x.device), torch.zeros_like(x))
+    else:
+        raise ValueError(f"curve={curve!r}: choose one of linear, log")
+    steps = torch.arange(T, device=x.device).view(-1, *[1] * x.dim())
+    return (steps == step.round()).to(pixels.dtype)
+
+
+def phase_code(pixels: Tensor, T: int) -> Tensor:
+    """The first T binary digits of each pixel, the half first: [...] in [0, 1] -> spikes [T, ...]. 1 is all ones."""
+    spikes = []
+    rest = pixels
+    for _ in range(T):
+        rest = 2 * rest
+        fired = rest >= 1
+        rest = rest - fired.to(rest.dtype)
+        spikes.append(fired)
+    return torch.stack(spikes).to(pixels.dtype)
+
+
+class Coding(nn.Module):
+    """A code as a module, so that its spikes can be counted like a layer's."""
+
+    def __init__(self, code: Callable[..., Tensor], T: int, **options: str) -> None:
+        super().__init__()
+        self.code = code
+        self.T = T
+        self.options = options
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels [B, 3, H, W] in [0, 1] -> spikes [T, B, 3, H, W]."""
+        return self.code(pixels, self.T, **self.options)
+
+
+class Coded(nn.Module):
+    """A code of the pixels, and the stem on its spikes at every step. It keeps nothing from one batch to the next."""
+
+    static = False
+    code: Callable[..., Tensor]
+
+    def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module], **options: str) -> None:
+        super().__init__()
+        self.coding = Coding(type(self).code, T, **options)
+        self.stem = stem
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pixels [B, 3, H, W] in [0, 1] -> currents [T, B, C, H', W']."""
+        return per_frame(self.coding(images), self.stem)
+
+
+class Poisson(Coded):
+    code = staticmethod(poisson_code)
+
+
+class Latency(Coded):
+    code = staticmethod(latency_code)
+
+
+class Phase(Coded):
+    code = staticmethod(phase_code)
+
+
+ENCODERS: dict[str, type[GAC | Direct | Coded]] = {
+    "gac": GAC,
+    "direct": Direct,
+    "poisson": Poisson,
+    "latency": Latency,
+    "phase": Phase,
+}

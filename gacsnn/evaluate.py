@@ -24,6 +24,7 @@ class Score:
     firing_rate: float
     pictures: int
     seconds: float
+    rates_by_step: dict[str, list[float]]  # of each spiking layer, in forward order
 
 
 def evaluate(
@@ -50,4 +51,6 @@ def evaluate(
             progress.advance(len(labels))
     top1, top5, loss_sum = totals.tolist()
     seconds = time.perf_counter() - started
-    return Score(100 * top1 / count, 100 * top5 / count, loss_sum / count, rates.mean(), count, seconds)
+    return Score(
+        100 * top1 / count, 100 * top5 / count, loss_sum / count, rates.mean(), count, seconds, rates.by_step()
+    )

@@ -6,7 +6,7 @@ from typing import Any
 from gacsnn.config import Config, to_dict, validate
 
 # What may change when a run goes on: how long, and on what.
-CHANGEABLE = ("resume", "task", "epochs", "max_steps", "max_minutes", "hardware")
+CHANGEABLE = ("resume", "epochs", "max_steps", "max_minutes", "hardware", "energy")
 
 # What makes two networks the same function of the same weights.
 ARCHITECTURE = ("model", "T", "encoder", "neuron")

@@ -1,7 +1,8 @@
 """MS-ResNets (membrane-shortcut residual spiking networks) as tables of stages, and `create_model`.
 
 Sources: Qiu et al., "Gated Attention Coding", AAAI 2024 (arXiv 2308.06582), for CIFAR-18 and ImageNet-18/34; Hu et al.,
-"Advancing Spiking Neural Networks toward Deep Residual Learning" (MS-ResNet), for ImageNet-104. Inside, activations
+"Advancing Spiking Neural Networks toward Deep Residual Learning" (MS-ResNet), for ImageNet-104; the Max-Former paper
+(arXiv 2505.18608) for `max_resnet18`. Inside, activations
 are [T, B, C, H, W]: T first, so that T*B is one batch of a convolution.
 """
 
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from gacsnn.encoders import ENCODERS, RepeatedBatchNorm2d
+from gacsnn.encoders import ENCODERS, RepeatedBatchNorm2d, per_frame
 from gacsnn.errors import InputError, nearest
 from gacsnn.neuron import LIF, NEURONS
 
@@ -30,7 +31,9 @@ class Network:
     stages: tuple[Stage, ...]
     stem: str
     pooled_shortcut: bool = False
+    max_pool: bool = False
     dropout: float = 0.0
+    neuron: str | None = None  # where it is not the layout's
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def halving(*blocks: int) -> tuple[Stage, ...]:
 STEM_WIDTH = 64
 
 LAYOUTS = {
-    # Small pictures, from 8x8 on. Only resnet18 is the paper's; the other rows are ours in its manner.
+    # Small pictures, from 8x8 on. resnet18 and max_resnet18 are the papers'; the other rows are ours in their manner.
     "cifar": Layout(
         neuron="cifar",
         bn_weight=1.0,
@@ -68,6 +71,9 @@ LAYOUTS = {
             "resnet34": Network(stages((128, 5, 1), (256, 6, 2), (512, 5, 2)), stem="conv3"),
             "resnet104": Network(
                 stages((128, 11, 1), (256, 32, 2), (512, 8, 2)), stem="conv3", pooled_shortcut=True, dropout=0.2
+            ),
+            "max_resnet18": Network(
+                stages((128, 3, 1), (256, 3, 2), (512, 2, 2)), stem="conv3", max_pool=True, neuron="cifar_detached"
             ),
         },
     ),
@@ -107,25 +113,28 @@ def conv3x3(width: int) -> list[nn.Module]:
 STEMS: dict[str, Callable[[int], list[nn.Module]]] = {"conv3": conv3, "conv7": conv7, "conv3x3": conv3x3}
 
 
-def per_frame(x: Tensor, *modules: nn.Module) -> Tensor:
-    """Put [T, B, C, H, W] through modules that take [N, C, H, W]."""
-    steps, batch = x.shape[:2]
-    x = x.flatten(0, 1)
-    for module in modules:
-        x = module(x)
-    return x.unflatten(0, (steps, batch))
-
-
 class Block(nn.Module):
-    """LIF, conv, BN, LIF, conv, BN, plus the shortcut of the membrane potential; no activation after the sum."""
+    """LIF, conv, BN, LIF, conv, BN, plus the shortcut of the membrane potential; no activation after the sum.
+
+    Where the resolution changes, the first convolution has the stride; or, with `max_pool`, stride 1 and a 3x3
+    max-pool of that stride behind its BN (Max-ResNet).
+    """
 
     def __init__(
-        self, inputs: int, width: int, stride: int, neuron: Callable[[], nn.Module], pooled_shortcut: bool
+        self,
+        inputs: int,
+        width: int,
+        stride: int,
+        neuron: Callable[[], nn.Module],
+        pooled_shortcut: bool = False,
+        max_pool: bool = False,
     ) -> None:
         super().__init__()
+        pooled = max_pool and stride != 1
         self.lif1 = neuron()
-        self.conv1 = conv(inputs, width, 3, stride)
+        self.conv1 = conv(inputs, width, 3, 1 if pooled else stride)
         self.bn1 = nn.BatchNorm2d(width)
+        self.pool = nn.MaxPool2d(3, stride, padding=1) if pooled else nn.Identity()
         self.lif2 = neuron()
         self.conv2 = conv(width, width, 3)
         self.bn2 = nn.BatchNorm2d(width)
@@ -139,7 +148,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[T, B, C, H, W] -> [T, B, width, H / stride, W / stride]."""
         shortcut = x if self.shortcut is None else per_frame(x, self.shortcut)
-        x = per_frame(self.lif1(x), self.conv1, self.bn1)
+        x = per_frame(self.lif1(x), self.conv1, self.bn1, self.pool)
         x = per_frame(self.lif2(x), self.conv2, self.bn2)
         return x + shortcut
 
@@ -168,8 +177,11 @@ class Head(nn.Module):
 class SpikingResNet(nn.Module):
     """Encoder (with the stem inside), stages of blocks, head. Made by `create_model`."""
 
-    def __init__(self, encoder: nn.Module, stages: nn.Sequential, head: nn.Module, T: int, layout: str) -> None:
+    def __init__(
+        self, encoder: nn.Module, stages: nn.Sequential, head: nn.Module, T: int, layout: str, name: str
+    ) -> None:
         super().__init__()
+        self.name = name
         self.layout = layout
         self.encoder = encoder
         self.stages = stages
@@ -191,18 +203,20 @@ def create_model(
     width: float = 1.0,
     stages: Sequence[Sequence[int]] | None = None,
     neuron: Mapping[str, Any] | None = None,
+    encoder_options: Mapping[str, Any] | None = None,
 ) -> SpikingResNet:
     """Build a spiking residual network by name.
 
     Args:
-        name: depth, one of `resnet8`, `resnet18`, `resnet34`, `resnet104`.
+        name: `resnet8`, `resnet18`, `resnet34`, `resnet104`; in the layout `cifar` also `max_resnet18`.
         T: number of time steps, at least 1.
         num_classes: number of classes, at least 1.
-        encoder: `gac` or `direct`.
+        encoder: `gac` or `direct`, for normalised pictures; `poisson`, `latency` or `phase`, for pixels in [0, 1].
         layout: `cifar` (small stem, three stages) or `imagenet` (large stem, four stages).
         width: multiplier of all channel counts.
         stages: rows (width, blocks, first stride) in place of the table's.
-        neuron: keyword arguments of `LIF` in place of the layout's.
+        neuron: keyword arguments of `LIF` in place of the network's own.
+        encoder_options: keyword arguments of the encoder: `kernel` and `gate` of `gac`, `curve` of `latency`.
 
     Raises:
         ValueError: for an unknown name or a number out of range.
@@ -212,23 +226,25 @@ def create_model(
     if T < 1 or num_classes < 1 or width <= 0:
         raise InputError(f"need T >= 1, num_classes >= 1, width > 0, not T={T}, {num_classes=}, {width=}")
     rows = network.stages if stages is None else tuple(Stage(*row) for row in stages)
-    lif = partial(LIF, **(NEURONS[kind.neuron] if neuron is None else neuron))
+    lif = partial(LIF, **(NEURONS[network.neuron or kind.neuron] if neuron is None else neuron))
 
     def scaled(channels: int) -> int:
         return max(1, round(channels * width))
 
     channels = scaled(STEM_WIDTH)
-    stem = nn.Sequential(*STEMS[network.stem](channels), RepeatedBatchNorm2d(channels, T))
-    code = ENCODERS[choice("encoder", encoder, ENCODERS)](stem, channels, T, lif)
+    Encoder = ENCODERS[choice("encoder", encoder, ENCODERS)]
+    stem = nn.Sequential(*STEMS[network.stem](channels), RepeatedBatchNorm2d(channels, T if Encoder.static else 1))
+    code = Encoder(stem, channels, T, lif, **(encoder_options or {}))
     blocks = []
     for row in rows:
         stage = []
         for index in range(row.blocks):
             stride = row.stride if index == 0 else 1
-            stage.append(Block(channels, scaled(row.width), stride, lif, network.pooled_shortcut))
+            stage.append(Block(channels, scaled(row.width), stride, lif, network.pooled_shortcut, network.max_pool))
             channels = scaled(row.width)
         blocks.append(nn.Sequential(*stage))
-    model = SpikingResNet(code, nn.Sequential(*blocks), Head(channels, num_classes, lif, network.dropout), T, layout)
+    head = Head(channels, num_classes, lif, network.dropout)
+    model = SpikingResNet(code, nn.Sequential(*blocks), head, T, layout, name)
     initialise(model, kind)
     return model
 

@@ -9,8 +9,11 @@ Source: Qiu et al., "Gated Attention Coding", AAAI 2024 (arXiv 2308.06582), as t
 In the backward pass a surrogate stands for ds/dh. `detach_reset` says whether the reset, the factor 1 - s[t],
 is a constant there (ImageNet programs) or differentiated as well (CIFAR programs). With g the gradient of s:
 
-    dv/dh = 1 - s[t], and - h[t] * ds/dh more where the reset is differentiated
-    gh[t] = g[t] * ds/dh + decay * gh[t+1] * dv/dh          gh[T] = 0; gh[t] is the gradient of x[t], too
+    gv[t] = decay * gh[t+1]                                 gh[T] = 0
+    gh[t] = (g[t] - gv[t] * h[t]) * ds/dh + gv[t] * (1 - s[t])
+    gh[t] = g[t] * ds/dh + gv[t] * (1 - s[t])               where the reset is a constant
+
+and gh[t] is the gradient of x[t], too.
 """
 
 from typing import Any
@@ -31,7 +34,8 @@ def rectangle(distance: Tensor, width: float) -> Tensor:
 
 SURROGATES = {"triangle": triangle, "rectangle": rectangle}
 
-# The constants of the authors' CIFAR and ImageNet programs, as keyword arguments of LIF.
+# The constants of the authors' CIFAR and ImageNet programs, of the paper's text for CIFAR, and of Max-ResNet, as
+# keyword arguments of LIF.
 NEURONS: dict[str, dict[str, Any]] = {
     "cifar": {
         "decay": 0.5,
@@ -44,6 +48,20 @@ NEURONS: dict[str, dict[str, Any]] = {
         "decay": 0.25,
         "threshold": 0.5,
         "surrogate": "rectangle",
+        "surrogate_width": 1.0,
+        "detach_reset": True,
+    },
+    "paper": {
+        "decay": 0.25,
+        "threshold": 0.5,
+        "surrogate": "triangle",
+        "surrogate_width": 1.0,
+        "detach_reset": False,
+    },
+    "cifar_detached": {
+        "decay": 0.5,
+        "threshold": 1.0,
+        "surrogate": "triangle",
         "surrogate_width": 1.0,
         "detach_reset": True,
     },
@@ -74,12 +92,13 @@ class Fire(torch.autograd.Function):
         (h,) = ctx.saved_tensors
         decay, threshold, surrogate, width, detach_reset = ctx.constants
         ds_dh = SURROGATES[surrogate](h - threshold, width)
-        dv_dh = (h <= threshold).to(h.dtype)
-        if not detach_reset:
-            dv_dh = torch.addcmul(dv_dh, h, ds_dh, value=-1)
+        spikes = h > threshold
         gh = gradients[0] * ds_dh
         for t in range(len(h) - 2, -1, -1):
-            gh[t].addcmul_(gh[t + 1], dv_dh[t], value=decay)
+            gv = decay * gh[t + 1]
+            if not detach_reset:
+                torch.mul(gradients[0][t] - gv * h[t], ds_dh[t], out=gh[t])
+            gh[t].add_(gv.masked_fill_(spikes[t], 0))
         return gh, None, None, None, None, None
 
 

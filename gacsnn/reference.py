@@ -1,11 +1,10 @@
 """The authors' checkpoints: which of their names is which tensor of ours, and how to load them.
 
-The reference registers many tensors under several names (a layer, the layer inside a time-distributed wrapper, ...); any of
-them will do. Its names differ between the CIFAR and the ImageNet programs.
+The reference registers many tensors under several names (a layer, the same layer inside a time-distributed wrapper,
+...); any of them will do. Its names differ between the CIFAR and the ImageNet programs.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,9 +13,21 @@ from gacsnn.checkpoint import load_weights
 from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
 
+# The networks that the authors' programs can build.
+RELEASED = {("cifar", "resnet18"), ("imagenet", "resnet18"), ("imagenet", "resnet34")}
 
-def reference_names(model: SpikingResNet) -> dict[str, list[str]]:
-    """For each key of our state dict, the names of that tensor in the reference, the shortest name first."""
+
+def reference_names(model: SpikingResNet, source: str = "reference") -> dict[str, list[str]]:
+    """For each key of our state dict, the names of that tensor in the reference, the shortest name first.
+
+    Raises:
+        InputError: when the authors' programs have no such network.
+    """
+    if (model.layout, model.name) not in RELEASED:
+        known = ", ".join(f"{name} in the layout {layout}" for layout, name in sorted(RELEASED))
+        raise InputError(
+            f"{source}: the authors' programs have no {model.name} in the layout {model.layout}; they have {known}"
+        )
     names = _cifar_names if model.layout == "cifar" else _imagenet_names
     return {key: names(key) for key in model.state_dict()}
 
@@ -30,13 +41,15 @@ def load_reference(model: SpikingResNet, state_dict: Mapping[str, Tensor], sourc
         source: what to call it in an error.
 
     Raises:
-        InputError: naming keys that are missing, left over, of another shape, or two names of one tensor that disagree.
+        InputError: a `ValueError` that names keys that are missing, left over, of another shape, or two names of one
+            tensor that disagree; or says that the T of the two differ.
     """
     given = {key.removeprefix("module."): tensor for key, tensor in state_dict.items()}
+    _check_steps(model, given, source)
     own = model.state_dict()
     found: dict[str, Tensor] = {}
     missing: list[str] = []
-    for key, names in reference_names(model).items():
+    for key, names in reference_names(model, source).items():
         present = [given.pop(name) for name in names if name in given]
         if not present:
             missing.append(names[0])
@@ -52,7 +65,22 @@ def load_reference(model: SpikingResNet, state_dict: Mapping[str, Tensor], sourc
             *([f"{len(given)} are left over: {_few(list(given))}"] if given else []),
         ]
         raise InputError(f"{source}: of another architecture: {'; '.join(faults)}")
-    load_weights(model, {key: tensor.to(own[key].dtype) for key, tensor in found.items()}, Path(source))
+    load_weights(model, {key: tensor.to(own[key].dtype) for key, tensor in found.items()}, source)
+
+
+def _check_steps(model: SpikingResNet, given: Mapping[str, Tensor], source: str) -> None:
+    """The temporal attention's first weight is [T // 2, T, 1, 1, 1] and tells the T of the file."""
+    first = given.get("encoding.TA.sharedMLP.0.weight")
+    if first is not None and first.dim() > 1 and first.shape[1] != model.T:
+        raise InputError(f"{source}: {other_steps(first.shape[1], model.T)}")
+
+
+def other_steps(there: int, here: int) -> str:
+    """What to do about a checkpoint whose T is not the one asked for."""
+    return (
+        f"T is {there} there and {here} here, and the gate's temporal attention is tied to T; take T={there}, or train "
+        f"a network with T={here}"
+    )
 
 
 def _few(names: list[str]) -> str:

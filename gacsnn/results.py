@@ -4,6 +4,7 @@ config.yaml     what was run, enough to run it again
 metrics.jsonl   a line an epoch
 checkpoints/    last.pt after every epoch, best.pt by the validation split
 tensorboard/    the same scalars for TensorBoard
+energy.csv      firing rates, operations and energy of each layer; firing_rates.png shows the rates
 result.json     written once, at the end
 """
 
@@ -37,6 +38,8 @@ class RunDirectory:
         self.best = self.checkpoints / "best.pt"
         self.tensorboard = path / "tensorboard"
         self.result = path / "result.json"
+        self.energy = path / "energy.csv"
+        self.firing_rates = path / "firing_rates.png"
 
     @contextmanager
     def held(self, option: str) -> Iterator[None]:

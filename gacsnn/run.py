@@ -1,7 +1,7 @@
 """One run: config -> data, network, training -> run directory."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from gacsnn import checkpoint
-from gacsnn.config import Config, Evaluate, load, to_dict, validate
+from gacsnn.config import Config, Evaluate, Train, load, to_dict, validate
 from gacsnn.data import Loader, Pictures, Splits, batches, load_splits
+from gacsnn.encoders import ENCODERS
+from gacsnn.energy import Row, energy_account, totals
 from gacsnn.errors import DivergenceError, InputError
 from gacsnn.evaluate import Score, evaluate
 from gacsnn.hardware import Machine, prepare
@@ -19,6 +21,8 @@ from gacsnn.inherit import ARCHITECTURE, CHANGEABLE, differences, inherit
 from gacsnn.models import SpikingResNet, create_model
 from gacsnn.pixels import Normalise
 from gacsnn.progress import log, speak
+from gacsnn.reference import load_reference, other_steps
+from gacsnn.report.energy import draw_rates, table, write_csv
 from gacsnn.results import RunDirectory, check_new_directory, make_directory, provenance
 from gacsnn.summary import announce, conclude, parameter_count
 from gacsnn.train import Training, train
@@ -26,6 +30,8 @@ from gacsnn.train import Training, train
 
 def run(config: Config, asked: Collection[str] | None = None) -> float | None:
     """Do the task of a config. Returns top-1 in percent: on the validation split after training, else as measured.
+
+    After a training whose best epoch the test split picked, it returns None: that is no score to search by.
 
     Args:
         config: the checked config.
@@ -77,9 +83,14 @@ def prepare_run(config: Config) -> Prepared:
         width=config.model.width,
         stages=config.model.stages,
         neuron=config.neuron.model_dump(),
+        encoder_options=config.encoder.model_dump(exclude={"name"}),
     )
     model = model.to(machine.device).to(memory_format=machine.memory_format)
-    return Prepared(config, machine, splits, model, Normalise(splits.mean, splits.std, machine))
+    if ENCODERS[config.encoder.name].static:
+        normalise = Normalise(splits.mean, splits.std, machine)
+    else:
+        normalise = Normalise([0.0] * 3, [1.0] * 3, machine)
+    return Prepared(config, machine, splits, model, normalise)
 
 
 def run_train(config: Config, asked: Collection[str] | None) -> float | None:
@@ -90,8 +101,7 @@ def run_train(config: Config, asked: Collection[str] | None) -> float | None:
     check_new_directory(config.output_dir)
     prepared = prepare_run(config)
     if config.checkpoint is not None:
-        source = Path(config.checkpoint)
-        checkpoint.load_weights(prepared.model, checkpoint.read(source)["model"], source)
+        put_weights(prepared.model, checkpoint.read_any(Path(config.checkpoint)), f"checkpoint={config.checkpoint}")
     directory = make_directory(config.output_dir, run_name(config))
     with directory.held("output_dir"):
         return learn(prepared, directory, state=None)
@@ -103,9 +113,9 @@ def go_on(config: Config, asked: Collection[str] | None, directory: RunDirectory
     if not directory.last.exists():
         raise InputError(f"resume={path}: no checkpoints/last.pt in it, so there is nothing to go on with")
     saved = load(directory.config)
-    config = inherit(saved, config, asked, always=("resume", "task"))
+    config = inherit(saved, config, asked, always=("resume",))
     if differ := differences(saved, config, [name for name in to_dict(saved) if name not in CHANGEABLE]):
-        raise InputError(f"resume={path}: {differ}; when a run goes on, only {', '.join(CHANGEABLE[2:])} may change")
+        raise InputError(f"resume={path}: {differ}; when a run goes on, only {', '.join(CHANGEABLE[1:])} may change")
     state = checkpoint.read(directory.last)
     prepared = prepare_run(config)
     if state["classes"] != prepared.splits.classes:
@@ -128,10 +138,12 @@ def learn(prepared: Prepared, directory: RunDirectory, state: dict[str, Any] | N
     announce(config, splits, prepared.model, prepared.machine, directory.path)
     if state is not None:
         log.info(f"going on after epoch {training.done.epoch} of {config.epochs}")
-    held_out = nullcontext() if splits.validation is None else prepared.loader(splits.validation)
+    assert isinstance(config.task, Train)
+    selecting = splits.for_evaluation(config.task.selected_by)
+    selection = nullcontext() if selecting is None else prepared.loader(selecting)
     try:
-        with prepared.loader(splits.train, shuffle=True) as loader, held_out as validation:
-            train(training, loader, validation, prepared.normalise, directory, splits.classes)
+        with prepared.loader(splits.train, shuffle=True) as loader, selection as selector:
+            train(training, loader, selector, prepared.normalise, directory, splits.classes)
     except (KeyboardInterrupt, SystemExit):
         log.info(f"interrupted; {what_is_kept(directory)}")
         raise
@@ -148,86 +160,144 @@ def what_is_kept(directory: RunDirectory) -> str:
 
 
 def finish(training: Training, prepared: Prepared, directory: RunDirectory) -> float | None:
-    """Read the test split once, with the selected weights, and write the result."""
-    done = training.done
-    checkpoint.load_weights(prepared.model, checkpoint.read(directory.best)["model"], directory.best)
-    with prepared.loader(prepared.splits.test) as test:
-        score = evaluate(prepared.model, test, prepared.normalise, prepared.machine, "testing")
+    """Read the test split with the selected weights, and write the result.
+
+    Once, unless the test split itself picked the epoch (`task.selected_by=test`).
+    """
+    done, config = training.done, prepared.config
+    assert isinstance(config.task, Train)
+    by_test = config.task.selected_by == "test"
+    last = {"last_epoch_top1": test(prepared, directory.last).top1} if by_test else {}
+    score = test(prepared, directory.best)
     if done.best_top1 is None:
         selected_by = f"last epoch ({done.epoch}), for want of a validation split"
+    elif by_test:
+        selected_by = (
+            f"best top-1 on the TEST split (epoch {done.best_epoch} of {done.epoch}), as the released programs do"
+        )
     else:
         selected_by = f"best top-1 on the validation split (epoch {done.best_epoch} of {done.epoch})"
+    rows = account(score, prepared)
     result = {
-        **measured(score, "test", prepared),
+        **measured(score, "test", prepared, rows),
+        **last,
         "epochs": done.epoch,
         "steps": done.step,
         "train_seconds": done.seconds,
         "images_per_second": done.pictures / done.step_seconds,
-        "validation_top1": done.best_top1,
+        "validation_top1": None if by_test else done.best_top1,
         "selected_by": selected_by,
     }
+    write_energy(rows, directory)
     directory.write_result(result)
     conclude(result, directory.path)
-    return done.best_top1
+    return None if by_test else done.best_top1
+
+
+def test(prepared: Prepared, weights: Path) -> Score:
+    checkpoint.load_weights(prepared.model, checkpoint.read(weights)["model"], f"checkpoint={weights}")
+    with prepared.loader(prepared.splits.test) as loader:
+        return evaluate(prepared.model, loader, prepared.normalise, prepared.machine, "testing")
 
 
 def run_evaluate(config: Config, asked: Collection[str] | None) -> float:
+    """Measure a checkpoint, ours or one that the authors published; for `task=energy`, show where the energy goes."""
     assert isinstance(config.task, Evaluate)
+    task = config.task.name
     if config.checkpoint is None:
-        raise InputError("task=evaluate: checkpoint=FILE says what to measure, such as RUN/checkpoints/best.pt")
-    source, split = Path(config.checkpoint), config.task.split
-    state = checkpoint.read(source)
-    saved = validate(state["config"])
-    here = ("task", "checkpoint", "resume", "output_dir", "hardware", "limit_eval")
-    config = inherit(saved, config, asked, always=here)
-    if differ := differences(saved, config, ARCHITECTURE):
-        raise InputError(f"checkpoint={source}: of another architecture: {differ}")
+        raise InputError(f"task={task}: checkpoint=FILE says what to measure, such as RUN/checkpoints/best.pt")
+    source, split = f"checkpoint={config.checkpoint}", config.task.split
+    state = checkpoint.read_any(Path(config.checkpoint))
+    if "config" in state:
+        config = as_saved(validate(state["config"]), config, asked, source)
     check_new_directory(config.output_dir)
     prepared = prepare_run(config)
-    classes = prepared.splits.classes
-    if state["classes"] != classes:
-        raise InputError(
-            f"checkpoint={source}: for {len(state['classes'])} classes ({', '.join(state['classes'][:3])}, ...), "
-            f"and dataset={config.dataset.name} has {len(classes)} ({', '.join(classes[:3])}, ...)"
-        )
-    checkpoint.load_weights(prepared.model, state["model"], source)
+    if "classes" in state:
+        check_classes(state["classes"], prepared, source)
+    put_weights(prepared.model, state, source)
     pictures = prepared.splits.for_evaluation(split)
     if pictures is None:
         raise InputError(f"task.split={split}: with dataset.validation=0 there is no validation split")
-    directory = make_directory(config.output_dir, f"evaluate-{run_name(config)}")
+    directory = make_directory(config.output_dir, f"{task}-{run_name(config)}")
     directory.write_config(prepared.config)
     announce(prepared.config, prepared.splits, prepared.model, prepared.machine, directory.path)
     with prepared.loader(pictures) as loader:
         score = evaluate(prepared.model, loader, prepared.normalise, prepared.machine)
-    done = state["done"]
+    done = state.get("done", {})
+    epoch = f", after epoch {done['epoch']}" if done else ", the authors' weights"
+    rows = account(score, prepared)
     result = {
-        **measured(score, split, prepared),
-        "epochs": done["epoch"],
-        "steps": done["step"],
-        "train_seconds": done["seconds"],
+        **measured(score, split, prepared, rows),
+        "epochs": done.get("epoch"),
+        "steps": done.get("step"),
+        "train_seconds": done.get("seconds"),
         "images_per_second": score.pictures / score.seconds,
-        "validation_top1": done["best_top1"],
-        "selected_by": f"the user: {source}, after epoch {done['epoch']}",
+        "validation_top1": done.get("best_top1"),
+        "selected_by": f"the user: {config.checkpoint}{epoch}",
     }
+    write_energy(rows, directory)
     directory.write_result(result)
+    if task == "energy":
+        log.info("\n".join(["", *table(rows)]))
     conclude(result, directory.path)
     return score.top1
+
+
+def as_saved(saved: Config, config: Config, asked: Collection[str] | None, source: str) -> Config:
+    """The config of a checkpoint of ours, with what the user may change of it for a measurement."""
+    here = ("task", "checkpoint", "resume", "output_dir", "hardware", "limit_eval", "energy")
+    config = inherit(saved, config, asked, always=here)
+    if config.T != saved.T:
+        raise InputError(f"{source}: {other_steps(saved.T, config.T)}")
+    if differ := differences(saved, config, ARCHITECTURE):
+        raise InputError(f"{source}: of another architecture: {differ}")
+    return config
+
+
+def check_classes(there: list[str], prepared: Prepared, source: str) -> None:
+    here = prepared.splits.classes
+    if there != here:
+        raise InputError(
+            f"{source}: for {len(there)} classes ({', '.join(there[:3])}, ...), "
+            f"and dataset={prepared.config.dataset.name} has {len(here)} ({', '.join(here[:3])}, ...)"
+        )
+
+
+def put_weights(model: SpikingResNet, state: Mapping[str, Any], source: str) -> None:
+    """The weights of a checkpoint of ours, or of the authors', all or none."""
+    if "format" in state:
+        checkpoint.load_weights(model, state["model"], source)
+    else:
+        load_reference(model, state, source)
 
 
 TASKS: dict[str, Callable[[Config, Collection[str] | None], float | None]] = {
     "train": run_train,
     "evaluate": run_evaluate,
+    "energy": run_evaluate,
 }
 
 
-def measured(score: Score, split: str, prepared: Prepared) -> dict[str, Any]:
+def account(score: Score, prepared: Prepared) -> list[Row]:
+    """Where the energy of a picture goes, at the firing rates just measured."""
+    picture, _ = prepared.splits.test[0, 0]
+    size = (picture.shape[-2], picture.shape[-1])
+    return energy_account(prepared.model, size, score.rates_by_step, prepared.config.energy)
+
+
+def write_energy(rows: list[Row], directory: RunDirectory) -> None:
+    write_csv(rows, directory.energy)
+    draw_rates(directory.energy, directory.firing_rates)
+
+
+def measured(score: Score, split: str, prepared: Prepared, rows: list[Row]) -> dict[str, Any]:
     """The part of `result.json` that training and evaluation share."""
     return {
         "top1": score.top1,
         "top5": score.top5,
         "loss": score.loss,
         "firing_rate": score.firing_rate,
-        "energy_mj": None,
+        **totals(rows),
         "split": split,
         "pictures": score.pictures,
         "params": parameter_count(prepared.model),

@@ -32,14 +32,21 @@ def announce(config: Config, splits: Splits, model: nn.Module, machine: Machine,
 def conclude(result: dict[str, Any], folder: Path) -> None:
     """The closing summary of a `result.json`."""
     data = "SYNTHETIC DATA" if result["dataset"] == "synthetic" else result["dataset"]
+    trained = result["train_seconds"]
+    last = result.get("last_epoch_top1")
+    paper, full = result["energy_mj"], result["energy_full_mj"]
     lines = {
         "top-1": f"{result['top1']:.2f} % on the {result['split']} split of {data} ({result['pictures']:,} pictures)",
+        "last epoch": None if last is None else f"{last:.2f} %",
         "selected by": result["selected_by"],
         "parameters": f"{result['params']:,}",
         "firing rate": f"{100 * result['firing_rate']:.1f} % of the neurons at a time step",
-        "trained for": f"{duration(result['train_seconds'])}, {result['epochs']} epochs",
+        "energy": f"{paper:.4g} mJ a picture by the paper's convention, {full:.4g} in full",
+        "trained for": None if trained is None else f"{duration(trained)}, {result['epochs']} epochs",
         "results in": folder,
     }
     log.info("")
     for name, value in lines.items():
+        if value is None:
+            continue
         log.info(f"{name:<13}{value}")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from gacsnn import checkpoint
-from gacsnn.config import Config, to_dict
+from gacsnn.config import Config, Train, to_dict
 from gacsnn.data import Loader, begin_epoch
-from gacsnn.data.augment import mix
+from gacsnn.data.augment import Draw, draw, mix
 from gacsnn.errors import DivergenceError
 from gacsnn.evaluate import evaluate
 from gacsnn.hardware import Machine
@@ -52,6 +52,7 @@ class Training:
         self.scaler = machine.scaler()
         self.loss: Loss = make_loss(config.loss)
         self.done = Done()
+        self.drawn = Draw()
 
     def state(self, classes: list[str]) -> dict[str, Any]:
         return {
@@ -75,7 +76,9 @@ class Training:
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One optimizer step on pictures [B, 3, H, W] and labels [B]: the loss, and how many were recognised."""
-        mixed = mix(images, labels, self.config.augmentation)
+        if self.config.augmentation.drawn_every == "batch":
+            self.drawn = draw(self.config.augmentation)
+        mixed = mix(images, labels, self.drawn)
         with self.machine.autocast():
             logits = self.model(mixed.images)
         logits = logits.float()
@@ -111,12 +114,16 @@ def train(
 ) -> None:
     """Train to the last epoch, or until `max_steps` or `max_minutes`. After each epoch: validate, record, save.
 
+    `validation` is the split that picks the best epoch (`task.selected_by`); None: the last epoch is the best.
+
     Raises:
         DivergenceError: when the loss or a weight is no longer finite; the checkpoints are those of the epoch before.
     """
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and only wanted here
 
     config, done = training.config, training.done
+    assert isinstance(config.task, Train)
+    split = config.task.selected_by
     started, before = time.perf_counter(), done.seconds
     stop = training.limit_reached(0)
     with closing(SummaryWriter(str(directory.tensorboard), purge_step=done.epoch + 1)) as board:
@@ -129,7 +136,7 @@ def train(
             better = True
             if validation is not None:
                 score = evaluate(training.model, validation, normalise, training.machine, "validating")
-                line |= {"validation_loss": score.loss, "validation_top1": score.top1, "firing_rate": score.firing_rate}
+                line |= {f"{split}_loss": score.loss, f"{split}_top1": score.top1, "firing_rate": score.firing_rate}
                 better = is_better(score.top1, score.loss, done)
                 if better:
                     done.best_epoch, done.best_top1, done.best_loss = done.epoch, score.top1, score.loss
@@ -151,6 +158,7 @@ def train_epoch(
 ) -> tuple[dict[str, float], str | None]:
     """One pass over the training split, or less where a limit ends it: metrics, and which limit."""
     training.model.train()
+    training.drawn = draw(training.config.augmentation)
     done, config, device = training.done, training.config, training.machine.device
     begun, first_picture = time.perf_counter(), done.pictures
     loss_sum, recognised = torch.zeros((), device=device), torch.zeros((), device=device)
@@ -199,7 +207,7 @@ def check_weights(training: Training) -> None:
 
 
 def is_better(top1: float, loss: float, done: Done) -> bool:
-    """Higher top-1 on the validation split, or the same with a smaller loss."""
+    """Higher top-1 on the split that selects, or the same with a smaller loss."""
     if done.best_top1 is None or done.best_loss is None:
         return True
     return (top1, -loss) > (done.best_top1, -done.best_loss)
@@ -213,12 +221,13 @@ def record(line: dict[str, Any], directory: RunDirectory, board: Any, config: Co
         if name not in ("epoch", "step"):
             board.add_scalar(name, value, line["epoch"])
     board.flush()
-    validation = ""
-    if "validation_top1" in line:
-        validation = f" | validation loss {line['validation_loss']:.4f} top-1 {line['validation_top1']:6.2f} %"
+    split = next((name.removesuffix("_top1") for name in line if name in ("validation_top1", "test_top1")), None)
+    selecting = (
+        "" if split is None else f" | {split} loss {line[f'{split}_loss']:.4f} top-1 {line[f'{split}_top1']:6.2f} %"
+    )
     log.info(
         f"epoch {line['epoch']:>{len(str(config.epochs))}}/{config.epochs}"
-        f" | train loss {line['train_loss']:.4f} top-1 {line['train_top1']:6.2f} %{validation}"
+        f" | train loss {line['train_loss']:.4f} top-1 {line['train_top1']:6.2f} %{selecting}"
         f" | lr {line['lr']:.2g} | {line['images_per_second']:.0f} images/s | {duration(line['seconds'])}"
         f"{' | synthetic data' if synthetic else ''}"
     )

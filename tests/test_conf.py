@@ -152,7 +152,7 @@ def test_the_hash_names_what_is_run_and_not_where() -> None:
         (["hardware.device=tpu"], "hardware.device=tpu: should be 'auto', 'cpu' or 'cuda'"),
         (["+model.wdith=2"], "model.wdith: no such option, did you mean model.width?"),
         (["~model"], "model: this option is missing"),
-        (["optimizer.momentum=0", "optimizer.nesterov=true"], "nesterov=true needs momentum > 0"),
+        (["optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=true"], "nesterov=true needs momentum > 0"),
         (["augmentation=cutmix", "augmentation.mixup_probability=0.6"], "a batch is mixed one way"),
         (["dataset=cifar10", "dataset.std=[0,1,1]"], "dataset.std=[0, 1, 1]: each must be greater than 0"),
         (["dataset=image_folder", "dataset.size=64", "dataset.resize=32"], "resize=32 must be at least size=64"),

@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 from gacsnn.config import Augment, Augmentation, Cifar, Digits, Folder, Synthetic
 from gacsnn.data import Pictures, Splits, augment, batches, begin_epoch, load_splits
-from gacsnn.data.augment import Mixed, cutmix_box, evaluation_transform, mix, training_transform
+from gacsnn.data.augment import Mixed, cutmix_box, draw, evaluation_transform, mix, training_transform
 from gacsnn.data.pictures import held_out, measure
 from gacsnn.errors import InputError
 
@@ -49,8 +49,14 @@ def test_the_cutmix_box_is_that_of_the_formula_and_within_the_picture(
     assert 0 <= y1 <= y2 <= height
 
 
-def mixing(cutmix: float = 0.0, mixup: float = 0.0) -> Augmentation:
-    return Augmentation(cutmix_probability=cutmix, cutmix_alpha=1.0, mixup_probability=mixup, mixup_alpha=1.0)
+def mixing(cutmix: float = 0.0, mixup: float = 0.0, alpha: float = 1.0) -> Augmentation:
+    return Augmentation(
+        cutmix_probability=cutmix,
+        cutmix_alpha=alpha,
+        mixup_probability=mixup,
+        mixup_alpha=alpha,
+        drawn_every="batch",
+    )
 
 
 def marked(batch: int, *size: int) -> tuple[Tensor, Tensor]:
@@ -75,7 +81,7 @@ def test_cutmix_gives_one_box_of_all_pictures_to_their_partners(seed: int, size:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(augment, "cutmix_box", recorded)
         torch.manual_seed(seed)
-        mixed = mix(images, labels, mixing(cutmix=1.0))
+        mixed = mix(images, labels, draw(mixing(cutmix=1.0)))
     ((x1, y1, x2, y2),) = boxes
     inside = torch.zeros(size, dtype=torch.bool)
     inside[x1:x2, y1:y2] = True
@@ -92,7 +98,7 @@ def test_cutmix_gives_one_box_of_all_pictures_to_their_partners(seed: int, size:
 def test_mixup_is_a_weighted_mean_of_a_picture_and_its_partner(seed: int) -> None:
     images, labels = marked(5, 2, 3)
     torch.manual_seed(seed)
-    mixed = mix(images, labels, mixing(mixup=1.0))
+    mixed = mix(images, labels, draw(mixing(mixup=1.0)))
     assert 0 <= mixed.lam <= 1
     own, partner = images[:, 0, 0, 0], mixed.partners / 10
     expected = mixed.lam * own + (1 - mixed.lam) * partner
@@ -110,7 +116,7 @@ def kind(mixed: Mixed, images: Tensor) -> str:
 def test_batches_are_mixed_as_often_as_asked() -> None:
     images, labels = marked(8, 16, 16)
     torch.manual_seed(0)
-    drawn = Counter(kind(mix(images, labels, mixing(cutmix=0.5, mixup=0.2)), images) for _ in range(1000))
+    drawn = Counter(kind(mix(images, labels, draw(mixing(cutmix=0.5, mixup=0.2))), images) for _ in range(1000))
     assert drawn["mixup"] == pytest.approx(200, abs=50)
     assert drawn["cutmix"] == pytest.approx(500, abs=65)  # those without an area look like none
 
@@ -118,7 +124,7 @@ def test_batches_are_mixed_as_often_as_asked() -> None:
 def test_without_mixing_a_batch_stays_as_it_is_and_no_number_is_drawn() -> None:
     images, labels = marked(4, 3, 3)
     state = torch.get_rng_state()
-    mixed = mix(images, labels, mixing())
+    mixed = mix(images, labels, draw(mixing()))
     assert torch.equal(mixed.images, images)
     assert torch.equal(mixed.labels, mixed.partners)
     assert mixed.lam == 1
@@ -126,18 +132,23 @@ def test_without_mixing_a_batch_stays_as_it_is_and_no_number_is_drawn() -> None:
 
 
 @pytest.mark.parametrize(("name", "alpha"), [("cutmix", 1.0), ("mixup", 1.0), ("mixup", 0.2)])
-def test_the_share_is_drawn_from_beta(name: str, alpha: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_share_is_drawn_from_beta(name: str, alpha: float) -> None:
     torch.manual_seed(0)
-    images, labels = marked(2, 64, 64)
-    shares: list[float] = []
-    box = lambda width, height, lam, cx, cy: shares.append(lam) or (0, 0, 1, 1)  # noqa: E731
-    monkeypatch.setattr(augment, "cutmix_box", box)
+    shares = []
     for _ in range(2000):
-        mixed = getattr(augment, name)(images[:, :, :1, :1], labels, alpha)
-        if name == "mixup":
-            shares.append(mixed.lam)
+        drawn = draw(mixing(**{name: 1.0}, alpha=alpha))
+        assert drawn.way == name
+        shares.append(drawn.lam)
     assert np.mean(shares) == pytest.approx(0.5, abs=0.05)
     assert np.var(shares) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.1)
+
+
+def test_one_draw_gives_one_box_however_many_batches() -> None:
+    images, labels = marked(6, 12, 10)
+    torch.manual_seed(3)
+    drawn = draw(mixing(cutmix=1.0))
+    changed = [(mix(images, labels, drawn).images != images).any(dim=0)[0] for _ in range(20)]
+    assert torch.stack(changed).any(dim=0).sum() == round((1 - mix(images, labels, drawn).lam) * 120)
 
 
 # Splits

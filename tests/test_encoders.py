@@ -173,7 +173,7 @@ def test_temporal_attention_gives_each_step_the_perceptron_of_mean_and_maximum(T
 
 
 def test_spatial_channel_attention_sees_one_pixel_before_and_two_after() -> None:
-    attention = SpatialChannelAttention(1)
+    attention = SpatialChannelAttention(1, 1, kernel=4, stride=1)
     nn.init.constant_(attention.conv1.weight, 1.0)
     nn.init.zeros_(attention.conv2.weight)
     attention.conv2.weight.data[0, 0, 1, 1] = 1.0  # the tap that lies on the pixel itself

@@ -32,10 +32,11 @@ def test_rates_are_spikes_over_sites_of_all_calls() -> None:
     model = Two()
     with firing_rates(model) as rates:
         model(torch.tensor([[[2.0, 0.0, 2.0, 0.0]], [[0.0, 0.0, 2.0, 0.0]]]))  # 3 of 8, then 1 of 2
-        model(torch.tensor([[[0.0, 2.0]]]))  # 1 of 2, then 0 of 1
-    assert rates.by_layer() == {"first": 4 / 10, "second": 1 / 3}
+        model(torch.tensor([[[0.0]], [[2.0]]]))  # 1 of 2, then 1 of 2
+    assert rates.by_layer() == {"first": 4 / 10, "second": 2 / 4}
     assert list(rates.by_layer()) == ["first", "second"]
-    assert rates.mean() == 5 / 13
+    assert rates.mean() == 6 / 14
+    assert rates.by_step() == {"first": [2 / 5, 2 / 5], "second": [1 / 2, 1 / 2]}
 
 
 def test_nothing_is_counted_outside_the_context_even_after_an_error() -> None:

@@ -56,6 +56,33 @@ def cutmix_box(width: int, height: int, lam: float, cx: int, cy: int) -> tuple[i
 
 
 @dataclass(frozen=True)
+class Draw:
+    """How pictures are mixed: lam is the share of the own picture, (x, y) the box's centre in parts of the picture."""
+
+    way: str = "none"
+    lam: float = 1.0
+    x: float = 0.0
+    y: float = 0.0
+
+
+def draw(augmentation: Augmentation) -> Draw:
+    """CutMix, mix-up or neither, and how, from PyTorch's global generator."""
+    if not augmentation.cutmix_probability and not augmentation.mixup_probability:
+        return Draw()
+    chance = torch.rand(()).item()
+    if chance < augmentation.cutmix_probability:
+        x, y = torch.rand(2).tolist()
+        return Draw("cutmix", beta(augmentation.cutmix_alpha), x, y)
+    if chance < augmentation.cutmix_probability + augmentation.mixup_probability:
+        return Draw("mixup", beta(augmentation.mixup_alpha))
+    return Draw()
+
+
+def beta(alpha: float) -> float:
+    return float(torch.distributions.Beta(alpha, alpha).sample())
+
+
+@dataclass(frozen=True)
 class Mixed:
     """A mixed batch: the loss is lam * loss(labels) + (1 - lam) * loss(partners)."""
 
@@ -65,33 +92,19 @@ class Mixed:
     lam: float
 
 
-def mix(images: Tensor, labels: Tensor, augmentation: Augmentation) -> Mixed:
-    """CutMix, mix-up or neither, as drawn for this batch from PyTorch's global generator.
+def mix(images: Tensor, labels: Tensor, drawn: Draw) -> Mixed:
+    """Mix a batch as drawn. Pictures take their partners from a permutation of the batch.
 
-    images are floating [B, 3, H, W], labels [B]. Pictures take their partners from a permutation of the batch.
+    images are floating [B, 3, H, W], labels [B].
     """
-    draw = torch.rand(()).item() if augmentation.cutmix_probability or augmentation.mixup_probability else 1.0
-    if draw < augmentation.cutmix_probability:
-        return cutmix(images, labels, augmentation.cutmix_alpha)
-    if draw < augmentation.cutmix_probability + augmentation.mixup_probability:
-        return mixup(images, labels, augmentation.mixup_alpha)
-    return Mixed(images, labels, labels, 1.0)
-
-
-def cutmix(images: Tensor, labels: Tensor, alpha: float) -> Mixed:
-    """W is dimension 2 and H dimension 3, as in the reference."""
-    lam = torch.distributions.Beta(alpha, alpha).sample().item()
+    if drawn.way == "none":
+        return Mixed(images, labels, labels, 1.0)
     partner = torch.randperm(len(images)).to(images.device)
-    width, height = images.shape[2:]
-    cx, cy = int(torch.randint(width, ())), int(torch.randint(height, ()))
-    x1, y1, x2, y2 = cutmix_box(width, height, lam, cx, cy)
+    if drawn.way == "mixup":
+        return Mixed(images.lerp(images[partner], 1 - drawn.lam), labels, labels[partner], drawn.lam)
+    width, height = images.shape[2:]  # W is dimension 2 and H dimension 3, as in the reference
+    x1, y1, x2, y2 = cutmix_box(width, height, drawn.lam, int(drawn.x * width), int(drawn.y * height))
     mixed = images.clone()
     mixed[:, :, x1:x2, y1:y2] = images[partner, :, x1:x2, y1:y2]
     share = 1 - (x2 - x1) * (y2 - y1) / (width * height)
     return Mixed(mixed, labels, labels[partner], share)
-
-
-def mixup(images: Tensor, labels: Tensor, alpha: float) -> Mixed:
-    lam = torch.distributions.Beta(alpha, alpha).sample().item()
-    partner = torch.randperm(len(images)).to(images.device)
-    return Mixed(images.lerp(images[partner], 1 - lam), labels, labels[partner], lam)

@@ -1,0 +1,26 @@
+"""The authors' numbers and ours agree: every check of fidelity.py, to 1e-9."""
+
+import fidelity
+import pytest
+
+
+def test_units_agree_in_every_bit() -> None:
+    checks = list(fidelity.unit_checks())
+    assert len(checks) == 2 * (4 * 2 + 1) + 3 * 3 + 1
+    for check in checks:
+        assert check.worst == 0, check
+
+
+@pytest.mark.parametrize("tag", fidelity.NETWORKS)
+def test_a_network_agrees(tag: str) -> None:
+    checks = list(fidelity.network_checks(tag))
+    assert len(checks) >= 25
+    for check in checks:
+        assert check.worst < fidelity.LIMIT, check
+
+
+def test_a_wrong_number_would_be_seen() -> None:
+    assert fidelity.relative("", [1.0, 2.0], [1.0, 2.0 + 1e-8]).worst > fidelity.LIMIT
+    assert fidelity.relative("", [0.0], [1e-300]).worst == 1
+    assert fidelity.relative("", [1e-3], [0.0], scale=[1.0]).worst == 1e-3
+    assert not fidelity.relative("", [float("nan")], [0.5]).worst < fidelity.LIMIT
