@@ -89,12 +89,14 @@ def count_macs(model: SpikingResNet, size: tuple[int, int]) -> dict[str, int]:
             handles.append(module.register_forward_hook(count(name, module.weight[0].numel())))
         elif isinstance(module, GAC):
             handles.append(module.register_forward_hook(count(f"{name}.products", 2)))
-    training, weight = model.training, next(model.parameters())
+    training = [module for module in model.modules() if module.training]
+    weight = next(model.parameters())
     try:
         with torch.no_grad(), torch.random.fork_rng():
             model.eval()(torch.zeros(1, 3, *size, dtype=weight.dtype, device=weight.device))
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
         for handle in handles:
             handle.remove()
     return macs

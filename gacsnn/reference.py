@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gacsnn.checkpoint import load_weights
+from gacsnn.encoders import GAC
 from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
 
@@ -44,7 +45,12 @@ def load_reference(model: SpikingResNet, state_dict: Mapping[str, Tensor], sourc
         InputError: a `ValueError` that names keys that are missing, left over, of another shape, or two names of one
             tensor that disagree; or says that the T of the two differ.
     """
-    given = {key.removeprefix("module."): tensor for key, tensor in state_dict.items()}
+    given: dict[str, Tensor] = {}
+    for key, tensor in state_dict.items():
+        name = key.removeprefix("module.")
+        if name in given and not torch.equal(given[name], tensor):
+            raise InputError(f"{source}: {name} and module.{name} are one tensor, but differ in this file")
+        given[name] = tensor
     _check_steps(model, given, source)
     own = model.state_dict()
     found: dict[str, Tensor] = {}
@@ -71,7 +77,8 @@ def load_reference(model: SpikingResNet, state_dict: Mapping[str, Tensor], sourc
 def _check_steps(model: SpikingResNet, given: Mapping[str, Tensor], source: str) -> None:
     """The temporal attention's first weight is [T // 2, T, 1, 1, 1] and tells the T of the file."""
     first = given.get("encoding.TA.sharedMLP.0.weight")
-    if first is not None and first.dim() > 1 and first.shape[1] != model.T:
+    gated = isinstance(model.encoder, GAC)
+    if gated and first is not None and first.dim() > 1 and first.shape[1] != model.T:
         raise InputError(f"{source}: {other_steps(first.shape[1], model.T)}")
 
 

@@ -1,6 +1,8 @@
 """The walls of the house: who may import what."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,8 @@ def test_lower_modules_do_not_know_higher_ones() -> None:
     above = {"neuron": {"encoders", "models"}, "encoders": {"models"}, "models": {"train"}, "train": {"run"}}
     for name, higher in above.items():
         assert not imported(ROOT / "gacsnn" / f"{name}.py") & {f"gacsnn.{module}" for module in higher}
+
+
+def test_tables_and_pictures_need_no_torch() -> None:
+    code = "import gacsnn.report.energy, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -161,6 +161,18 @@ def test_without_a_validation_split_the_last_epoch_is_taken_and_said_so(launch: 
     assert "last epoch (2)" in json.loads((tmp_path / "run" / "result.json").read_text())["selected_by"]
 
 
+def test_the_imagenet_recipe_runs_on_small_pictures(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
+    """fp16 with its scaler, CutMix, AutoAugment, random resized crops and smoothed labels together."""
+    said = launch(
+        *("experiment=imagenet_gac_r18_t4", f"dataset.root={jpegs}", "dataset.size=32", "dataset.resize=36"),
+        *("dataset.validation=0.2", "model.width=0.05", "epochs=2", "batch_size=16", "hardware=cpu"),
+        *("hardware.precision=fp16", "hardware.workers=0", "output_dir=run"),
+    )
+    assert said.code == 0, said.err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["precision"], result["epochs"], result["pictures"]) == ("fp16", 2, 15)
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precision_runs_and_resumes(launch: Launch, tmp_path: Path, precision: str) -> None:
     options = (f"hardware.precision={precision}", "hardware.channels_last=true", "output_dir=run")

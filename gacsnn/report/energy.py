@@ -64,8 +64,8 @@ def draw_rates(source: Path, picture: Path) -> None:
     figure = Figure(figsize=(2.6 + 0.7 * len(steps), 1.4 + 0.28 * len(rates)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    image = axes.imshow(rates, aspect="auto", cmap="viridis", vmin=0)
     brightest = max(max(row) for row in rates) or 1.0
+    image = axes.imshow(rates, aspect="auto", cmap="viridis", vmin=0, vmax=brightest)
     for y, row in enumerate(rates):
         for x, rate in enumerate(row):
             colour = "white" if rate < 0.6 * brightest else "black"

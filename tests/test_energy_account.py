@@ -1,0 +1,568 @@
+"""The energy account: operations by hand, the arithmetic of both accounts, the published figures, files and table."""
+
+import csv
+import json
+import math
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, Launch
+from PIL import Image
+from test_conf import config
+from torch import Tensor, nn
+
+from gacsnn import create_model
+from gacsnn.config import Energy
+from gacsnn.encoders import phase_code
+from gacsnn.energy import Row, count_macs, energy_account, firing_rates, totals
+from gacsnn.models import SpikingResNet
+from gacsnn.neuron import LIF
+from gacsnn.report.energy import draw_rates, table, write_csv
+from gacsnn.run import prepare_run
+
+ONCE = Energy(mac_pj=4.6, ac_pj=0.9, encoder="once")
+AS_RELEASED = Energy(mac_pj=4.6, ac_pj=0.9, encoder="repeated")
+
+
+class Size(NamedTuple):
+    """A network of SPEC section 3: stem kernel, sides of the stem's output, (width, blocks, side) of each stage."""
+
+    layout: str
+    name: str
+    side: int
+    classes: int
+    kernel: int
+    after_stem: int
+    stages: list[tuple[int, int, int]]
+
+
+CIFAR18 = Size("cifar", "resnet18", 32, 10, 3, 32, [(128, 3, 32), (256, 3, 16), (512, 2, 8)])
+IMAGENET18 = Size("imagenet", "resnet18", 224, 1000, 7, 112, [(64, 2, 56), (128, 2, 28), (256, 2, 14), (512, 2, 7)])
+IMAGENET34 = Size("imagenet", "resnet34", 224, 1000, 7, 112, [(64, 3, 56), (128, 4, 28), (256, 6, 14), (512, 3, 7)])
+
+
+def by_hand(size: Size, T: int) -> dict[str, int]:
+    """Multiply-accumulates of a picture, the encoder once: outputs of each layer times weights of each output."""
+    places = size.after_stem**2
+    macs = {
+        "stem": 64 * places * 3 * size.kernel**2,
+        "sca": 2 * 64 * places * 64 * 4 * 4,
+        "ta": 2 * (T * (T // 2) + (T // 2) * T),  # mean and maximum
+        "products": 2 * T * 64 * places,
+        "head": T * 512 * size.classes,
+    }
+    channels = 64
+    for index, (width, blocks, side) in enumerate(size.stages):
+        places = T * side**2
+        macs[f"main {index + 1}"] = places * 9 * width * (channels + (2 * blocks - 1) * width)
+        macs[f"shortcut {index + 1}"] = places * channels * width  # each stage's first block, and no other
+        channels = width
+    return macs
+
+
+def full_size(size: Size, T: int, encoder: str = "gac") -> SpikingResNet:
+    with torch.device("meta"):
+        return create_model(size.name, T=T, num_classes=size.classes, encoder=encoder, layout=size.layout)
+
+
+def small(
+    name: str = "resnet8", T: int = 3, encoder: str = "gac", layout: str = "cifar", **options: object
+) -> SpikingResNet:
+    torch.manual_seed(0)
+    return create_model(
+        name,
+        T=T,
+        num_classes=4,
+        encoder=encoder,
+        layout=layout,
+        width=1 / 16,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def spiking(model: nn.Module) -> list[str]:
+    names = [name for name, module in model.named_modules() if isinstance(module, LIF)]
+    return [*names, *(name for name, _ in model.named_modules() if name == "encoder.coding")]
+
+
+def fabricated(model: SpikingResNet, seed: int = 0) -> dict[str, list[float]]:
+    """A firing rate for every spiking layer and step."""
+    generator = np.random.default_rng(seed)
+    return {name: generator.random(model.T).tolist() for name in spiking(model)}
+
+
+def uniform(model: SpikingResNet, rate: float) -> dict[str, list[float]]:
+    return {name: [rate] * model.T for name in spiking(model)}
+
+
+def stage_of(row: Row) -> str:
+    """Where SPEC's table counts a row: a shortcut to its stage."""
+    return f"stage {int(row.layer.split('.')[1]) + 1}" if row.part == "shortcuts" else row.part
+
+
+# Operations
+
+
+@pytest.mark.parametrize("T", [1, 2, 4, 6])
+@pytest.mark.parametrize("size", [CIFAR18, IMAGENET18, IMAGENET34], ids=["cifar18", "imagenet18", "imagenet34"])
+def test_operations_are_those_counted_by_hand(size: Size, T: int) -> None:
+    macs = count_macs(full_size(size, T), (size.side, size.side))
+    expected = by_hand(size, T)
+
+    def counted(pattern: str) -> int:
+        return sum(count for layer, count in macs.items() if re.fullmatch(pattern, layer))
+
+    assert counted(r"encoder\.stem\.0") == expected["stem"]
+    assert counted(r"encoder\.spatial_channel\.conv[12]") == expected["sca"]
+    if T > 1:  # at T=1 the hidden layer has one unit, not T // 2
+        assert counted(r"encoder\.temporal\..*") == expected["ta"]
+    assert counted(r"encoder\.products") == expected["products"]
+    assert counted(r"head\.linear") == expected["head"]
+    for index in range(len(size.stages)):
+        assert counted(rf"stages\.{index}\.\d+\.conv[12]") == expected[f"main {index + 1}"]
+        assert counted(rf"stages\.{index}\.\d+\.shortcut\.\d") == expected[f"shortcut {index + 1}"]
+    assert sum(macs.values()) == sum(expected.values()) + (2 * 2 if T == 1 else 0)
+
+
+# SPEC section 5, GMAC a picture: stem, gate and stages as released, then all as released and all with the encoder once.
+PUBLISHED = [
+    (CIFAR18, 4, [0.007, 0.537, 3.355, 3.355, 2.147], 9.40, 8.99),
+    (CIFAR18, 6, [0.011, 0.805, 5.033, 5.033, 3.221], 14.10, 13.42),
+    (IMAGENET18, 4, [0.472, 6.577, 1.901, 1.644, 1.644, 1.644], 13.88, 8.60),
+    (IMAGENET18, 6, [0.708, 9.865, 2.852, 2.466, 2.466, 2.466], 20.83, 12.02),
+    (IMAGENET34, 4, [0.472, 6.577, 2.826, 3.494, 5.344, 2.569], 21.28, 16.00),
+    (IMAGENET34, 6, [0.708, 9.865, 4.239, 5.241, 8.015, 3.854], 31.92, 23.11),
+]
+
+
+@pytest.mark.parametrize(
+    ("size", "T", "parts", "released", "once"), PUBLISHED, ids=[f"{s.layout}-{s.name}-{T}" for s, T, *_ in PUBLISHED]
+)
+def test_operations_are_those_of_the_published_table(
+    size: Size, T: int, parts: list[float], released: float, once: float
+) -> None:
+    model = full_size(size, T)
+    for options, total in ((AS_RELEASED, released), (ONCE, once)):
+        rows = energy_account(model, (size.side, size.side), uniform(model, 0.1), options)
+        table_rows = [row for row in rows if ".temporal." not in row.layer and row.layer != "encoder.products"]
+        columns = dict.fromkeys(["stem", "gate", *(f"stage {i + 1}" for i in range(len(size.stages)))], 0)
+        for row in table_rows:
+            if row.part != "head":
+                columns[stage_of(row)] += row.macs
+        times = 1 if options is AS_RELEASED else T
+        expected = [parts[0] / times, parts[1] / times, *parts[2:]]
+        assert [count / 1e9 for count in columns.values()] == pytest.approx(expected, abs=6e-4)
+        assert sum(row.macs for row in table_rows) / 1e9 == pytest.approx(total, abs=6e-3)
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    model = small(encoder="poisson").train()
+    model.head.eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    count_macs(model, (8, 8))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "layout", "options"),
+    [
+        ("resnet8", "gac", "cifar", {"gate": "image", "kernel": 8}),
+        ("resnet18", "direct", "imagenet", {}),
+        ("resnet104", "gac", "imagenet", {}),
+        ("max_resnet18", "gac", "cifar", {}),
+        ("resnet104", "phase", "imagenet", {}),
+    ],
+)
+def test_every_layer_with_weights_is_a_row_of_what_it_does(
+    name: str, encoder: str, layout: str, options: dict[str, object]
+) -> None:
+    model = small(name, 2, encoder, layout, encoder_options=options).eval()
+    seen: dict[str, int] = {}
+    for layer, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            inner = module.weight.numel() // module.weight.shape[0]
+            module.register_forward_hook(
+                lambda _module, _inputs, output, layer=layer, inner=inner: seen.update({layer: output.numel() * inner})
+            )
+    model(torch.zeros(1, 3, 17, 13))
+    rows = energy_account(model, (17, 13), fabricated(model), ONCE)
+    assert {row.layer: row.macs for row in rows if row.layer != "encoder.products"} == seen
+    assert len(rows) == len(seen) + (encoder == "gac")
+
+
+# The two accounts
+
+
+def account_by_hand(
+    model: SpikingResNet, macs: dict[str, int], rates: dict[str, list[float]], options: Energy
+) -> dict[str, tuple[float, float]]:
+    """(paper, full) in millijoules of every layer, said once more."""
+    coded = "encoder.coding" in rates
+    mac, ac = options.mac_pj * 1e-12 * 1e3, options.ac_pj * 1e-12 * 1e3
+    found = {}
+    for layer, once in macs.items():
+        repeated = options.encoder == "repeated" and not coded and layer.startswith(("encoder.stem", "encoder.spatial"))
+        count = once * (model.T if repeated else 1)
+        home = layer.rpartition(".")[0]
+        mean = {name: math.fsum(steps) / model.T for name, steps in rates.items()}
+        if layer == "encoder.stem.0" and coded:
+            found[layer] = (ac * count * mean["encoder.coding"],) * 2
+        elif layer.startswith("encoder.stem"):
+            found[layer] = (mac * count, mac * count)
+        elif layer.startswith("encoder"):
+            found[layer] = (0.0, mac * count)
+        elif layer == "head.linear":
+            found[layer] = (ac * count * mean["head.lif"], mac * count)
+        elif ".shortcut." in layer:
+            found[layer] = (ac * count * mean[f"{home.removesuffix('.shortcut')}.lif1"], mac * count)
+        else:
+            found[layer] = (ac * count * mean[f"{home}.lif{layer[-1]}"],) * 2
+    return found
+
+
+@pytest.mark.parametrize("options", [ONCE, AS_RELEASED, Energy(mac_pj=0.25, ac_pj=7.0, encoder="repeated")], ids=str)
+@pytest.mark.parametrize(
+    ("name", "encoder", "layout"),
+    [
+        ("resnet8", "gac", "cifar"),
+        ("resnet8", "direct", "cifar"),
+        ("resnet18", "gac", "imagenet"),
+        ("resnet104", "phase", "imagenet"),
+        ("max_resnet18", "latency", "cifar"),
+        ("resnet8", "poisson", "cifar"),
+    ],
+)
+def test_both_accounts_are_what_their_descriptions_say(name: str, encoder: str, layout: str, options: Energy) -> None:
+    model = small(name, 3, encoder, layout)
+    rates = fabricated(model)
+    rows = energy_account(model, (16, 16), rates, options)
+    expected = account_by_hand(model, count_macs(model, (16, 16)), rates, options)
+    assert [row.layer for row in rows] == list(expected)
+    for row in rows:
+        assert (row.paper_mj, row.full_mj) == pytest.approx(expected[row.layer], rel=1e-12), row
+    sums = totals(rows)
+    assert sums["energy_mj"] == pytest.approx(sum(paper for paper, _ in expected.values()), rel=1e-12)
+    assert sums["energy_full_mj"] == pytest.approx(sum(full for _, full in expected.values()), rel=1e-12)
+    assert sums["macs"] == sum(row.macs for row in rows)
+
+
+def test_every_row_says_what_it_reads_and_which_spikes_stand_for_its_input() -> None:
+    model = small("resnet8", 2)
+    rates = fabricated(model)
+    rows = {row.layer: row for row in energy_account(model, (8, 8), rates, ONCE)}
+    said = {layer: (row.part, row.input, row.spiking_layer) for layer, row in rows.items()}
+    assert said == {
+        "encoder.stem.0": ("stem", "real values", ""),
+        "encoder.temporal.perceptron.0": ("gate", "real values", ""),
+        "encoder.temporal.perceptron.2": ("gate", "real values", ""),
+        "encoder.spatial_channel.conv1": ("gate", "real values", ""),
+        "encoder.spatial_channel.conv2": ("gate", "real values", ""),
+        "encoder.products": ("gate", "real values", "encoder.lif"),
+        **{
+            f"stages.{i}.0.{layer}": row
+            for i in range(3)
+            for layer, row in {
+                "shortcut.0": ("shortcuts", "membrane potential", f"stages.{i}.0.lif1"),
+                "conv1": (f"stage {i + 1}", "spikes", f"stages.{i}.0.lif1"),
+                "conv2": (f"stage {i + 1}", "spikes", f"stages.{i}.0.lif2"),
+            }.items()
+        },
+        "head.linear": ("head", "mean of spikes", "head.lif"),
+    }
+    for row in rows.values():
+        assert row.rates == (rates[row.spiking_layer] if row.spiking_layer else [])
+        mean = None if not row.rates else sum(row.rates) / 2
+        assert row.firing_rate == (None if mean is None else pytest.approx(mean))
+        assert row.sops == (pytest.approx(row.macs * mean) if row.input == "spikes" and mean else 0)
+
+
+@pytest.mark.parametrize("encoder", ["poisson", "latency", "phase"])
+def test_the_stem_of_a_code_is_accumulated_at_every_step(encoder: str) -> None:
+    model, static = small(encoder=encoder), small(encoder="direct")
+    rates = fabricated(model)
+    for options in (ONCE, AS_RELEASED):
+        stem = energy_account(model, (8, 8), rates, options)[0]
+        assert (stem.layer, stem.input, stem.spiking_layer) == ("encoder.stem.0", "spikes", "encoder.coding")
+        assert stem.macs == 3 * count_macs(static, (8, 8))["encoder.stem.0"]
+        assert stem.sops == pytest.approx(stem.macs * sum(rates["encoder.coding"]) / 3)
+        assert stem.paper_mj == stem.full_mj == pytest.approx(0.9e-9 * stem.sops)
+
+
+def test_a_silent_network_costs_its_stem_and_gate() -> None:
+    model = small()
+    rows = energy_account(model, (8, 8), uniform(model, 0.0), ONCE)
+    assert totals(rows)["sops"] == 0
+    assert totals(rows)["energy_mj"] == pytest.approx(4.6e-9 * rows[0].macs)
+    multiplied = sum(row.macs for row in rows if row.part in ("stem", "gate", "shortcuts", "head"))
+    assert totals(rows)["energy_full_mj"] == pytest.approx(4.6e-9 * multiplied)
+
+
+# Published: millijoules a picture, and the mean firing rate that it implies.
+IMPLIED = [
+    (IMAGENET18, 4, 1.49, 0.154),
+    (IMAGENET18, 6, 2.34, 0.195),
+    (IMAGENET34, 4, 2.20, 0.129),
+    (IMAGENET34, 6, 3.38, 0.148),
+]
+
+
+@pytest.mark.parametrize(("size", "T", "published", "rate"), IMPLIED, ids=[f"{s.name}-{T}" for s, T, *_ in IMPLIED])
+def test_the_implied_firing_rates_give_the_published_energies(
+    size: Size, T: int, published: float, rate: float
+) -> None:
+    model = full_size(size, T)
+
+    def paper(rate: float) -> float:
+        return totals(energy_account(model, (size.side, size.side), uniform(model, rate), ONCE))["energy_mj"]
+
+    spread = 0.0005 * (paper(1.0) - paper(0.0)) + 0.005  # both figures are rounded
+    assert paper(rate) == pytest.approx(published, abs=spread)
+    by_formula = 4.6e-9 * by_hand(size, T)["stem"] + 0.9e-9 * rate * sum(
+        count for part, count in by_hand(size, T).items() if part.startswith(("main", "shortcut", "head"))
+    )
+    assert paper(rate) == pytest.approx(by_formula, rel=1e-12)
+
+
+def test_the_released_gate_alone_costs_more_than_the_published_totals() -> None:
+    model = full_size(IMAGENET18, 4)
+    rows = energy_account(model, (224, 224), uniform(model, 0.154), AS_RELEASED)
+    gate = sum(row.full_mj for row in rows if row.part == "gate")
+    once = sum(
+        row.full_mj for row in energy_account(model, (224, 224), uniform(model, 0.154), ONCE) if row.part == "gate"
+    )
+    assert gate == pytest.approx(4.6 * 6.577, rel=2e-3)
+    assert once == pytest.approx(7.6, abs=0.05)
+    assert totals(rows)["energy_full_mj"] > gate > 1.49
+
+
+# The files
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def test_the_csv_holds_every_number_of_the_account(tmp_path: Path) -> None:
+    model = small(T=3)
+    rows = energy_account(model, (8, 8), fabricated(model), ONCE)
+    write_csv(rows, tmp_path / "energy.csv")
+    written = read(tmp_path / "energy.csv")
+    assert list(written[0]) == [
+        "layer", "part", "input", "macs", "spiking_layer", "firing_rate", "rate_t1", "rate_t2", "rate_t3", "sops",
+        "paper_mj", "full_mj",
+    ]  # fmt: skip
+    for line, row in zip(written, rows, strict=True):
+        assert (line["layer"], line["part"], line["input"], line["spiking_layer"]) == (
+            row.layer, row.part, row.input, row.spiking_layer,
+        )  # fmt: skip
+        assert int(line["macs"]) == row.macs
+        assert [number(line[f"rate_t{t}"]) for t in (1, 2, 3)] == (row.rates or [None] * 3)
+        assert number(line["firing_rate"]) == row.firing_rate
+        assert [float(line[key]) for key in ("sops", "paper_mj", "full_mj")] == [row.sops, row.paper_mj, row.full_mj]
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        image.verify()
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    ("T", "rate"),
+    [
+        (1, None),
+        (3, None),
+        pytest.param(
+            3, 0.0, marks=pytest.mark.xfail(strict=True, reason="all zero: drawn in the middle colour, bar from -0.1 %")
+        ),
+    ],
+)
+def test_the_picture_is_a_picture_of_the_rates(tmp_path: Path, T: int, rate: float | None) -> None:
+    model = small(T=T)
+    rates = fabricated(model) if rate is None else uniform(model, rate)
+    write_csv(energy_account(model, (8, 8), rates, ONCE), tmp_path / "energy.csv")
+    draw_rates(tmp_path / "energy.csv", tmp_path / "rates.png")
+    drawn = pixels_of(tmp_path / "rates.png")
+    assert drawn.shape[0] > 200
+    assert drawn.shape[1] > 200
+    from matplotlib import colormaps
+
+    hottest = max(max(steps) for steps in rates.values()) or 1.0
+    for steps in rates.values():  # each cell's colour is there
+        for value in steps:
+            colour = np.array(colormaps["viridis"](value / hottest)[:3]) * 255
+            assert (np.abs(drawn.astype(float) - colour).max(axis=2) < 3).sum() > 50, value
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["energy.csv", "rates.png"], "no temporary file is left"
+
+
+def test_the_table_has_a_line_a_layer_a_line_a_part_and_the_sums() -> None:
+    model = small(T=2)
+    rows = energy_account(model, (8, 8), fabricated(model), ONCE)
+    lines = table(rows)
+    assert len({len(line) for line in lines if line}) == 1, "the columns are aligned"
+    assert [line.split()[0] for line in lines[1 : 1 + len(rows)]] == [row.layer for row in rows]
+    by_name = {line[: line.index("  ")]: line.split() for line in lines if line and line[0] != " "}
+    conv = next(row for row in rows if row.layer == "stages.1.0.conv2")
+    assert [float(x) for x in by_name["stages.1.0.conv2"][2:]] == pytest.approx(
+        [conv.macs / 1e6, *(100 * x for x in (sum(conv.rates) / 2, *conv.rates)), conv.sops / 1e6,
+         1e3 * conv.paper_mj, 1e3 * conv.full_mj], abs=6e-3,
+    )  # fmt: skip
+    for part in ("stem", "gate", "stage 1", "stage 2", "stage 3", "shortcuts", "head", "all"):
+        same = [row for row in rows if part in (row.part, "all")]
+        sums = [float(x) for x in by_name[part][-4:]]
+        assert sums == pytest.approx(
+            [sum(row.macs for row in same) / 1e6, sum(row.sops for row in same) / 1e6,
+             1e3 * sum(row.paper_mj for row in same), 1e3 * sum(row.full_mj for row in same)], abs=6e-4,
+        )  # fmt: skip
+
+
+# Runs
+
+
+def result(folder: Path) -> dict[str, float]:
+    return json.loads((folder / "result.json").read_text())
+
+
+def check_sums(folder: Path) -> list[dict[str, str]]:
+    """energy.csv adds up to what result.json says."""
+    rows, said = read(folder / "energy.csv"), result(folder)
+    for key, column in (("energy_mj", "paper_mj"), ("energy_full_mj", "full_mj"), ("sops", "sops"), ("macs", "macs")):
+        assert said[key] == pytest.approx(math.fsum(float(row[column]) for row in rows), rel=1e-9)
+    return rows
+
+
+LIVELY = (*TINY, "hardware.threads=1", "model.width=0.125", "epochs=2", "optimizer.lr=0.01", "neuron=paper")
+
+
+@pytest.fixture
+def trained(launch: Launch, tmp_path: Path) -> Path:
+    assert launch(*LIVELY, "output_dir=run").code == 0
+    return tmp_path / "run"
+
+
+def test_a_training_run_ends_with_the_account_of_its_best_weights(trained: Path) -> None:
+    rows = check_sums(trained)
+    prepared = prepare_run(config(*LIVELY))
+    model = prepared.model.eval()
+    model.load_state_dict(torch.load(trained / "checkpoints" / "best.pt")["model"])
+    test = prepared.splits.test
+    counts: dict[str, list[Tensor]] = {}
+    for name in spiking(model):
+        model.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, spikes, name=name: counts.setdefault(name, []).append(spikes)
+        )
+    images = torch.stack([test[index, 0][0] for index in range(len(test))])
+    with torch.no_grad():
+        model(prepared.normalise(images))
+    rates = {name: torch.cat(steps, dim=1).flatten(1).double().mean(dim=1) for name, steps in counts.items()}
+    assert any(0 < step < 1 for steps in rates.values() for step in steps)
+    for row in rows:
+        if row["spiking_layer"]:
+            expected = rates[row["spiking_layer"]].tolist()
+            assert [float(row[f"rate_t{t}"]) for t in (1, 2)] == pytest.approx(expected, abs=1e-6)
+    everything = torch.cat([spikes.flatten() for steps in counts.values() for spikes in steps])
+    assert result(trained)["firing_rate"] == pytest.approx(everything.double().mean().item(), abs=1e-6)
+    assert result(trained)["sops"] > 0
+    assert {int(row["macs"]) for row in rows if row["layer"] == "encoder.stem.0"} == {8 * 64 * 27}
+    assert pixels_of(trained / "firing_rates.png").std() > 10
+
+
+def test_task_energy_prints_the_table_and_writes_the_files(launch: Launch, trained: Path, tmp_path: Path) -> None:
+    arguments = ("task=energy", "checkpoint=run/checkpoints/best.pt", "limit_eval=32", "hardware.threads=1")
+    code, out, err = launch(*arguments, "output_dir=energy")
+    assert (code, err) == (0, "")
+    rows = check_sums(tmp_path / "energy")
+    assert rows == check_sums(trained), "the same split, the same weights"
+    lines = out.splitlines()
+    for row in rows:
+        (line,) = (line for line in lines if line.startswith(f"{row['layer']} "))
+        assert row["input"] in line
+        if row["firing_rate"]:
+            assert f"{100 * float(row['firing_rate']):.2f}" in line
+    (total,) = (line for line in lines if line.startswith("all "))
+    said = result(tmp_path / "energy")
+    assert [float(x) for x in total.split()[-2:]] == pytest.approx(
+        [1e3 * said["energy_mj"], 1e3 * said["energy_full_mj"]], abs=6e-4
+    )
+    assert pixels_of(tmp_path / "energy" / "firing_rates.png").size
+    assert (said["split"], said["pictures"]) == ("test", 32)
+    code, out, _ = launch(*arguments, "task.split=train", "output_dir=train")
+    assert code == 0
+    assert result(tmp_path / "train")["pictures"] == 64
+    code, out, _ = launch("task=evaluate", *arguments[1:], "output_dir=evaluate")
+    assert "paper uJ" not in out, "only task=energy prints the table"
+    assert check_sums(tmp_path / "evaluate") == rows
+
+
+def test_the_constants_come_from_the_command_line(launch: Launch, trained: Path, tmp_path: Path) -> None:
+    arguments = ("task=energy", "checkpoint=run/checkpoints/best.pt", "limit_eval=32", "hardware.threads=1")
+    own = ("energy.mac_pj=9.2", "energy.ac_pj=0.3", "energy.encoder=repeated")
+    assert launch(*arguments, *own, "output_dir=energy").code == 0
+    for before, after in zip(check_sums(trained), check_sums(tmp_path / "energy"), strict=True):
+        layer = before["layer"]
+        times = 2 if layer.startswith(("encoder.stem", "encoder.spatial_channel")) else 1  # T = 2
+        assert int(after["macs"]) == times * int(before["macs"]), layer
+        multiplied = before["input"] != "spikes"
+        full = float(before["full_mj"]) * times * (2 if multiplied else 1 / 3)
+        paper = float(before["paper_mj"]) * times * (2 if before["part"] == "stem" else 1 / 3)
+        assert float(after["full_mj"]) == pytest.approx(full, rel=1e-9), layer
+        assert float(after["paper_mj"]) == pytest.approx(paper, rel=1e-9), layer
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("energy.mac_pj=0", "energy.mac_pj=0: should be greater than 0"),
+        ("energy.ac_pj=-1", "energy.ac_pj=-1: should be greater than 0"),
+        ("energy.encoder=twice", "energy.encoder=twice: should be 'once' or 'repeated'"),
+        ("task=energy", "task=energy: checkpoint=FILE says what to measure"),
+    ],
+)
+def test_a_wrong_constant_is_one_line(launch: Launch, tmp_path: Path, argument: str, said: str) -> None:
+    code, _, err = launch(argument)
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [("encoder=phase",), ("encoder=direct", "T=1"), ("model=max_resnet18", "T=3")])
+def test_other_networks_have_an_account_too(launch: Launch, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert launch(*TINY, "model.width=0.05", *arguments, "hardware.threads=1", "output_dir=run").code == 0
+    rows = check_sums(tmp_path / "run")
+    stem = rows[0]
+    if "encoder=phase" in arguments:
+        splits = prepare_run(config(*TINY, *arguments)).splits
+        images = torch.stack([splits.test[index, 0][0] for index in range(len(splits.test))])
+        code = phase_code(images / 255, 2).mean(dim=(1, 2, 3, 4)).tolist()
+        assert [float(stem["rate_t1"]), float(stem["rate_t2"])] == pytest.approx(code, abs=1e-6)
+    else:
+        assert stem["firing_rate"] == ""
+    assert rows[-1]["layer"] == "head.linear"
+    assert pixels_of(tmp_path / "run" / "firing_rates.png").size
+
+
+def test_rates_are_counted_in_lower_precision_without_rounding() -> None:
+    model = create_model("resnet8", T=2, num_classes=4, width=1 / 16).eval().to(torch.bfloat16)
+    seen: list[Tensor] = []
+    model.encoder.lif.register_forward_hook(lambda _module, _inputs, spikes: seen.append(spikes))
+    nn.init.constant_(model.encoder.stem[1].bias, 1.0)
+    with torch.no_grad(), firing_rates(model) as rates:
+        model(torch.randn(3, 3, 33, 31, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16))
+    exact = [int((step > 0).sum()) for step in seen[0]]
+    assert rates.spikes["encoder.lif"].tolist() == exact
+    assert min(exact) > 256, "more than bfloat16 can count"
