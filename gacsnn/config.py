@@ -49,6 +49,7 @@ class Dataset(Options):
     layout: Layout = option("which stem and stages suit these pictures")
     mean: Channels | None = option("mean of the three channels, pixels in [0, 1]; null: measured on the training split")
     std: Channels | None = option("standard deviation of the channels; null: measured on the training split")
+    measured: list[Literal["mean", "std"]] = Field(default=[])  # written by a run: what null above came out as
     validation: float = option("share of the training pictures held out for validation; 0: none", ge=0, lt=1)
     split_seed: int = option("seed of the split into training and validation; not that of the run", ge=0)
     augment: Augment
@@ -352,8 +353,11 @@ def config_hash(config: Config) -> str:
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """The options that say what is run, whatever the machine and the folder."""
-    return config.model_dump(mode="json", exclude=NOT_IDENTITY)  # type: ignore[arg-type]
+    """The options that say what is run, whatever the machine and the folder. What was measured is as good as not given."""
+    values = config.model_dump(mode="json", exclude=NOT_IDENTITY)  # type: ignore[arg-type]
+    for name in values["dataset"].pop("measured"):
+        values["dataset"][name] = None
+    return values
 
 
 def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:

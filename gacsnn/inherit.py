@@ -35,7 +35,8 @@ def inherit(saved: Config, composed: Config, asked: Iterable[str] | None, always
 
 def with_measured(composed: Config, saved: Config) -> Config:
     """Mean and standard deviation as the saved run measured them, where they are not given."""
-    known = {name: getattr(composed.dataset, name) or getattr(saved.dataset, name) for name in ("mean", "std")}
+    known = {name: getattr(saved.dataset, name) for name in saved.dataset.measured if not getattr(composed.dataset, name)}
+    known["measured"] = list(known)
     return composed.model_copy(update={"dataset": composed.dataset.model_copy(update=known)})
 
 

@@ -79,8 +79,9 @@ def prepare_run(config: Config) -> Prepared:
     """Read the data, build the network. The config comes back with mean and std as measured."""
     machine = prepare(config.hardware)
     splits = load_splits(config.dataset).limited(config.limit_train, config.limit_eval)
-    measured = config.dataset.model_copy(update={"mean": splits.mean, "std": splits.std})
-    config = config.model_copy(update={"dataset": measured})
+    new = [name for name in ("mean", "std") if getattr(config.dataset, name) is None]
+    known = {"mean": splits.mean, "std": splits.std, "measured": [*config.dataset.measured, *new]}
+    config = config.model_copy(update={"dataset": config.dataset.model_copy(update=known)})
     torch.manual_seed(config.seed)
     model = create_model(
         config.model.name,

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     from gacsnn.config import Config
 
 TRIAL = "GACSNN_TRIAL"  # environment of a job: the number of its trial
+# What a search may look for: numbers of `result.json` that need no test split.
+OBJECTIVES = (
+    *("validation_top1", "energy_mj", "energy_full_mj", "firing_rate", "sops", "macs", "params"),
+    *("train_seconds", "images_per_second"),
+)
+
 WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and how many there are
 
 
@@ -105,9 +112,9 @@ def register() -> None:
     """Make `hydra/sweeper=study` and `hydra/sweeper/pruner=...` known to Hydra."""
     Plugins.instance().register(StudySweeper)
     store = ConfigStore.instance()
-    store.store(group="hydra/sweeper", name="study", node=StudyConf, provider="gacsnn")
+    store.store(group="hydra/sweeper", name="study", node=StudyConf, provider="gacsnn", replace=True)
     for name, node in PRUNERS.items():
-        store.store(group="hydra/sweeper/pruner", name=name, node=node, provider="gacsnn")
+        store.store(group="hydra/sweeper/pruner", name=name, node=node, provider="gacsnn", replace=True)
 
 
 class StudySweeper(Sweeper):
@@ -223,6 +230,10 @@ class Sweep:
             if direction not in ("maximize", "minimize"):
                 raise InputError(f"hydra.sweeper.direction={direction}: choose one of maximize, minimize")
         objectives = list(self.options["objectives"])
+        for name in objectives:
+            if name not in OBJECTIVES:
+                known = f"{nearest(name, OBJECTIVES)}; choose of {', '.join(OBJECTIVES)}"
+                raise InputError(f"hydra.sweeper.objectives={name}: no such objective{known}")
         if len(objectives) != len(directions):
             raise InputError(
                 f"hydra.sweeper.direction={directions} and hydra.sweeper.objectives={objectives}: give one direction an "
@@ -249,7 +260,8 @@ class Sweep:
 
         target = self.options["sampler"].get("_target_", "")
         if target.endswith("GridSampler"):
-            return optuna.samplers.PartialFixedSampler(self.grid_point(rank), optuna.samplers.RandomSampler(seed=0))
+            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                return optuna.samplers.PartialFixedSampler(self.grid_point(rank), optuna.samplers.RandomSampler(seed=0))
         seed = self.options["sampler"].get("seed")
         if seed is None or target.endswith("QMCSampler"):  # that one counts its points in the storage
             return self.make("sampler")
@@ -510,17 +522,10 @@ _studies: dict[tuple[str, str], Any] = {}
 
 
 def objective(hydra: Any, result: Mapping[str, Any]) -> Any:
-    """What a job returns to its sweeper, of its result: the objectives asked for, or top-1.
-
-    Raises:
-        InputError: for an objective that the result has not.
-    """
-    default = "validation_top1" if "validation_top1" in result else "top1"
-    names = list(hydra.sweeper.get("objectives", [default])) if hydra.sweeper is not None else [default]
-    for name in names:
-        if name not in result:
-            numbers = [key for key, value in result.items() if isinstance(value, int | float)]
-            raise InputError(f"hydra.sweeper.objectives={name}: result.json has no such key{nearest(name, numbers)}")
+    """What a job returns to its sweeper, of its result: the objectives asked for, or top-1."""
+    names = list(hydra.sweeper.get("objectives") or [])
+    if not names:  # one run, a plain grid, or plain hydra-optuna-sweeper
+        return result.get("validation_top1") if "selected_by" in result else result.get("top1")
     return result[names[0]] if len(names) == 1 else [result[name] for name in names]
 
 
