@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-def job(composed: "DictConfig") -> float | None:
-    """One run, of one composed config. Returns the objective: top-1 on the validation split, in percent."""
+def job(composed: "DictConfig") -> Any:
+    """One run, of one composed config. Returns what a sweep compares: top-1 on the validation split, in percent."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
@@ -21,23 +21,26 @@ def job(composed: "DictConfig") -> float | None:
     from gacsnn.config import validate
     from gacsnn.errors import DivergenceError, InputError
     from gacsnn.mistakes import one_line
+    from gacsnn.sweep import objective, reporter_of_job, trial_number
 
+    trial = trial_number()
     hydra = HydraConfig.get()
     asked = [o.key_or_group for o in OverridesParser.create().parse_overrides(list(hydra.overrides.task))]
     try:
         values: Any = OmegaConf.to_container(composed, resolve=True)
-        if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None:
+        if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None and values["resume"] is None:
             values["output_dir"] = hydra.runtime.output_dir
         config = validate(values)
         from gacsnn.run import run  # brings torch, which takes seconds: only for a config that is right
 
-        return run(config, asked)
-    except InputError as error:
-        sys.exit(complain(str(error), 2))
-    except OmegaConfBaseException as error:
-        sys.exit(complain(one_line(str(error)), 2))
-    except DivergenceError as error:
-        sys.exit(complain(str(error), 1))
+        report = None if trial is None else reporter_of_job(hydra, trial)
+        return objective(hydra, run(config, asked, report))
+    except (InputError, OmegaConfBaseException, DivergenceError) as error:
+        if trial is not None:
+            raise  # to the sweep, which records it and goes on
+        if isinstance(error, DivergenceError):
+            sys.exit(complain(str(error), 1))
+        sys.exit(complain(one_line(str(error)) if isinstance(error, OmegaConfBaseException) else str(error), 2))
 
 
 def main() -> int:
@@ -51,9 +54,17 @@ def main() -> int:
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
+        from gacsnn.errors import InputError, SweepError
+        from gacsnn.sweep import register
+
+        register()
         OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
         try:
             hydra.main(config_path=str(Path(__file__).resolve().parent / "conf"), config_name="config")(job)()
+        except InputError as error:
+            return complain(str(error), 2)
+        except SweepError as error:
+            return complain(str(error), 1)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             from gacsnn.mistakes import one_line
 

@@ -49,6 +49,7 @@ class Dataset(Options):
     layout: Layout = option("which stem and stages suit these pictures")
     mean: Channels | None = option("mean of the three channels, pixels in [0, 1]; null: measured on the training split")
     std: Channels | None = option("standard deviation of the channels; null: measured on the training split")
+    measured: list[Literal["mean", "std"]] = Field(default=[])  # written by a run: what null above came out as
     validation: float = option("share of the training pictures held out for validation; 0: none", ge=0, lt=1)
     split_seed: int = option("seed of the split into training and validation; not that of the run", ge=0)
     augment: Augment
@@ -230,11 +231,16 @@ class Train(Options):
     selected_by: Literal["validation", "test"] = option(
         "split that picks the best epoch; test only to follow the released programs"
     )
+    test: bool = option("read the test split at the end; false: the result is that of the validation split")
 
 
 class Evaluate(Options):
     name: Literal["evaluate", "energy"]
     split: Literal["train", "validation", "test"] = option("which split the checkpoint is measured on")
+
+
+class ShowStudy(Options):
+    name: Literal["study"]
 
 
 class Config(Options):
@@ -251,22 +257,31 @@ class Config(Options):
     augmentation: Augmentation
     hardware: Hardware
     energy: Energy
-    task: Annotated[Train | Evaluate, Field(discriminator="name")]
+    task: Annotated[Train | Evaluate | ShowStudy, Field(discriminator="name")]
     seed: int = option("seed of weights, order and augmentation", ge=0, lt=2**32)
     epochs: Count = option("passes over the training split")
     batch_size: Count = option("pictures a step, over all devices")
     output_dir: str | None = option("run directory; null: a dated one under outputs/")
     resume: str | None = option("run directory of a run to go on with")
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
+    study: str | None = option("folder of a sweep, which task=study shows")
     max_steps: Count | None = option("stop training after this many optimizer steps")
     max_minutes: Positive | None = option("stop training after this many minutes")
     limit_train: Count | None = option("use only this many training pictures")
     limit_eval: Count | None = option("use only this many pictures of the validation split, and of the test split")
 
 
+    @model_validator(mode="after")
+    def _something_to_select_by(self) -> "Config":
+        if isinstance(self.task, Train) and not self.task.test and self.dataset.validation == 0:
+            raise ValueError("task.test=false needs dataset.validation > 0: there would be nothing to measure")
+        return self
+
+
 # What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY = {
-    "output_dir": True, "resume": True, "task": {"name", "split"}, "energy": True,
+    "output_dir": True, "resume": True, "task": {"name", "split", "test"}, "energy": True,
+    "study": True,
     "dataset": {"root", "download", "check_pictures"},
     "hardware": {"device", "threads", "workers"},
 }  # fmt: skip
@@ -334,8 +349,15 @@ def load(path: Path) -> Config:
 
 def config_hash(config: Config) -> str:
     """Ten hexadecimal digits that name what was run, whatever the machine and the folder."""
-    identity = config.model_dump(mode="json", exclude=NOT_IDENTITY)  # type: ignore[arg-type]
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+    return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:10]
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """The options that say what is run, whatever the machine and the folder. What was measured is as good as not given."""
+    values = config.model_dump(mode="json", exclude=NOT_IDENTITY)  # type: ignore[arg-type]
+    for name in values["dataset"].pop("measured"):
+        values["dataset"][name] = None
+    return values
 
 
 def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The two ways in which a run stops that are no fault of the program."""
+"""The ways in which a run or a sweep stops that are no fault of the program."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -15,6 +15,14 @@ class InputError(ValueError):
 
 class DivergenceError(ArithmeticError):
     """The loss is no longer a finite number. Exit code 1: the input was well formed, the training failed."""
+
+
+class SweepError(RuntimeError):
+    """A sweep stopped before its end, because too many of its trials failed. Exit code 1."""
+
+
+class Pruned(Exception):
+    """The study has stopped this run early. The run directory keeps what was done."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

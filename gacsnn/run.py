@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gacsnn import checkpoint
-from gacsnn.config import Config, Evaluate, Train, load, to_dict, validate
+from gacsnn.config import Config, Evaluate, ShowStudy, Train, load, to_dict, validate
 from gacsnn.data import Loader, Pictures, Splits, batches, load_splits
 from gacsnn.encoders import ENCODERS
 from gacsnn.energy import Row, energy_account, totals
@@ -28,22 +28,30 @@ from gacsnn.summary import announce, conclude, parameter_count
 from gacsnn.train import Training, train
 
 
-def run(config: Config, asked: Collection[str] | None = None) -> float | None:
-    """Do the task of a config. Returns top-1 in percent: on the validation split after training, else as measured.
+Result = dict[str, Any]
+Report = Callable[[Mapping[str, Any]], None]
 
-    After a training whose best epoch the test split picked, it returns None: that is no score to search by.
+
+def run(config: Config, asked: Collection[str] | None = None, report: Report | None = None) -> Result:
+    """Do the task of a config. Returns what `result.json` holds.
 
     Args:
         config: the checked config.
         asked: the options that the user set, dotted; others are taken from the run that is resumed, or from the
             checkpoint that is evaluated. None: all were set.
+        report: called after each epoch of a training with its line of `metrics.jsonl`; it may raise Pruned.
 
     Raises:
         InputError: for anything wrong in config, data or checkpoint, before any work and with nothing written.
         DivergenceError: when the loss is no longer finite.
+        Pruned: as `report` does.
     """
     speak()
-    return TASKS[config.task.name](config, asked)
+    if isinstance(config.task, ShowStudy):
+        return show_study(config)
+    if isinstance(config.task, Evaluate):
+        return run_evaluate(config, asked)
+    return run_train(config, asked, report)
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,9 @@ def prepare_run(config: Config) -> Prepared:
     """Read the data, build the network. The config comes back with mean and std as measured."""
     machine = prepare(config.hardware)
     splits = load_splits(config.dataset).limited(config.limit_train, config.limit_eval)
-    measured = config.dataset.model_copy(update={"mean": splits.mean, "std": splits.std})
-    config = config.model_copy(update={"dataset": measured})
+    new = [name for name in ("mean", "std") if getattr(config.dataset, name) is None]
+    known = {"mean": splits.mean, "std": splits.std, "measured": [*config.dataset.measured, *new]}
+    config = config.model_copy(update={"dataset": config.dataset.model_copy(update=known)})
     torch.manual_seed(config.seed)
     model = create_model(
         config.model.name,
@@ -93,57 +102,66 @@ def prepare_run(config: Config) -> Prepared:
     return Prepared(config, machine, splits, model, normalise)
 
 
-def run_train(config: Config, asked: Collection[str] | None) -> float | None:
+def run_train(config: Config, asked: Collection[str] | None, report: Report | None) -> Result:
     if config.resume is not None:
         directory = RunDirectory(Path(config.resume))
         with directory.held("resume"):
-            return go_on(config, asked, directory)
+            return go_on(config, asked, directory, report)
     check_new_directory(config.output_dir)
     prepared = prepare_run(config)
     if config.checkpoint is not None:
         put_weights(prepared.model, checkpoint.read_any(Path(config.checkpoint)), f"checkpoint={config.checkpoint}")
     directory = make_directory(config.output_dir, run_name(config))
     with directory.held("output_dir"):
-        return learn(prepared, directory, state=None)
+        return learn(prepared, directory, None, report)
 
 
-def go_on(config: Config, asked: Collection[str] | None, directory: RunDirectory) -> float | None:
+def go_on(
+    config: Config, asked: Collection[str] | None, directory: RunDirectory, report: Report | None
+) -> Result:
     """Resume a run where its last checkpoint stands."""
     path = directory.path
     if not directory.last.exists():
         raise InputError(f"resume={path}: no checkpoints/last.pt in it, so there is nothing to go on with")
     saved = load(directory.config)
     config = inherit(saved, config, asked, always=("resume",))
-    if differ := differences(saved, config, [name for name in to_dict(saved) if name not in CHANGEABLE]):
+    if asked is None or "output_dir" not in asked:  # the folder may have been moved since
+        config = config.model_copy(update={"output_dir": saved.output_dir and str(path)})
+        saved = saved.model_copy(update={"output_dir": config.output_dir})
+    if differ := differences(saved, config, set(to_dict(saved)) - set(CHANGEABLE), CHANGEABLE):
         raise InputError(f"resume={path}: {differ}; when a run goes on, only {', '.join(CHANGEABLE[1:])} may change")
     state = checkpoint.read(directory.last)
     prepared = prepare_run(config)
     if state["classes"] != prepared.splits.classes:
         raise InputError(f"resume={path}: the data set's classes are no longer those of that run")
-    return learn(prepared, directory, state)
+    return learn(prepared, directory, state, report)
 
 
-def learn(prepared: Prepared, directory: RunDirectory, state: dict[str, Any] | None) -> float | None:
+def learn(
+    prepared: Prepared, directory: RunDirectory, state: dict[str, Any] | None, report: Report | None
+) -> Result:
     """Train from the beginning, or from the state of a checkpoint; then test."""
     config, splits = prepared.config, prepared.splits
+    assert isinstance(config.task, Train)
     training = Training(prepared.model, config, prepared.machine, len(splits.train))
     if state is not None:
         training.restore(state)
-        if directory.result.exists() and (training.done.epoch >= config.epochs or training.limit_reached(0)):
-            log.info(f"this run is complete; resume={directory.path} epochs=N with a larger N goes further")
-            conclude(json.loads(directory.result.read_text()), directory.path)
-            return training.done.best_top1
+        if training.done.epoch >= config.epochs or training.limit_reached(0):
+            known = json.loads(directory.result.read_text()) if directory.result.exists() else None
+            if known is not None and (known["top1"] is not None or not config.task.test):
+                log.info(f"this run is complete; resume={directory.path} epochs=N with a larger N goes further")
+                conclude(known, directory.path)
+                return known
         directory.forget_after(training.done.epoch)
     directory.write_config(config)
     announce(config, splits, prepared.model, prepared.machine, directory.path)
     if state is not None:
         log.info(f"going on after epoch {training.done.epoch} of {config.epochs}")
-    assert isinstance(config.task, Train)
     selecting = splits.for_evaluation(config.task.selected_by)
     selection = nullcontext() if selecting is None else prepared.loader(selecting)
     try:
         with prepared.loader(splits.train, shuffle=True) as loader, selection as selector:
-            train(training, loader, selector, prepared.normalise, directory, splits.classes)
+            train(training, loader, selector, prepared.normalise, directory, splits.classes, report)
     except (KeyboardInterrupt, SystemExit):
         log.info(f"interrupted; {what_is_kept(directory)}")
         raise
@@ -159,27 +177,28 @@ def what_is_kept(directory: RunDirectory) -> str:
     return f"epoch {epoch} is the last that was finished, and resume={directory.path} goes on after it"
 
 
-def finish(training: Training, prepared: Prepared, directory: RunDirectory) -> float | None:
-    """Read the test split with the selected weights, and write the result.
+def finish(training: Training, prepared: Prepared, directory: RunDirectory) -> Result:
+    """Measure the selected weights, and write the result.
 
-    Once, unless the test split itself picked the epoch (`task.selected_by=test`).
+    The test split is read once, here; twice, where it picked the epoch itself (`task.selected_by=test`); not at all,
+    where the run is a trial of a sweep that compares by the validation split (`task.test=false`).
     """
-    done, config = training.done, prepared.config
-    assert isinstance(config.task, Train)
-    by_test = config.task.selected_by == "test"
-    last = {"last_epoch_top1": test(prepared, directory.last).top1} if by_test else {}
-    score = test(prepared, directory.best)
+    done, task = training.done, prepared.config.task
+    assert isinstance(task, Train)
+    by_test = task.selected_by == "test"
+    split = "test" if task.test else "validation"
+    last = {"last_epoch_top1": measure(prepared, directory.last, split).top1} if by_test else {}
+    score = measure(prepared, directory.best, split)
     if done.best_top1 is None:
         selected_by = f"last epoch ({done.epoch}), for want of a validation split"
-    elif by_test:
-        selected_by = (
-            f"best top-1 on the TEST split (epoch {done.best_epoch} of {done.epoch}), as the released programs do"
-        )
     else:
-        selected_by = f"best top-1 on the validation split (epoch {done.best_epoch} of {done.epoch})"
+        epoch = f"epoch {done.best_epoch} of {done.epoch}"
+        released = ", as the released programs do" if by_test else ""
+        selected_by = f"best top-1 on the {task.selected_by.upper() if by_test else 'validation'} split ({epoch}){released}"
     rows = account(score, prepared)
     result = {
-        **measured(score, "test", prepared, rows),
+        **measured(score, split, prepared, rows),
+        **({} if task.test else {"top1": None, "top5": None, "loss": None}),
         **last,
         "epochs": done.epoch,
         "steps": done.step,
@@ -191,16 +210,19 @@ def finish(training: Training, prepared: Prepared, directory: RunDirectory) -> f
     write_energy(rows, directory)
     directory.write_result(result)
     conclude(result, directory.path)
-    return None if by_test else done.best_top1
+    return result
 
 
-def test(prepared: Prepared, weights: Path) -> Score:
+def measure(prepared: Prepared, weights: Path, split: str) -> Score:
     checkpoint.load_weights(prepared.model, checkpoint.read(weights)["model"], f"checkpoint={weights}")
-    with prepared.loader(prepared.splits.test) as loader:
-        return evaluate(prepared.model, loader, prepared.normalise, prepared.machine, "testing")
+    pictures = prepared.splits.for_evaluation(split)
+    assert pictures is not None
+    description = "testing" if split == "test" else "measuring"
+    with prepared.loader(pictures) as loader:
+        return evaluate(prepared.model, loader, prepared.normalise, prepared.machine, description)
 
 
-def run_evaluate(config: Config, asked: Collection[str] | None) -> float:
+def run_evaluate(config: Config, asked: Collection[str] | None) -> Result:
     """Measure a checkpoint, ours or one that the authors published; for `task=energy`, show where the energy goes."""
     assert isinstance(config.task, Evaluate)
     task = config.task.name
@@ -240,7 +262,15 @@ def run_evaluate(config: Config, asked: Collection[str] | None) -> float:
     if task == "energy":
         log.info("\n".join(["", *table(rows)]))
     conclude(result, directory.path)
-    return score.top1
+    return result
+
+
+def show_study(config: Config) -> Result:
+    from gacsnn.report.study import show  # brings optuna, which only this task wants
+
+    if config.study is None:
+        raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
+    return show(Path(config.study))
 
 
 def as_saved(saved: Config, config: Config, asked: Collection[str] | None, source: str) -> Config:
@@ -269,13 +299,6 @@ def put_weights(model: SpikingResNet, state: Mapping[str, Any], source: str) -> 
         checkpoint.load_weights(model, state["model"], source)
     else:
         load_reference(model, state, source)
-
-
-TASKS: dict[str, Callable[[Config, Collection[str] | None], float | None]] = {
-    "train": run_train,
-    "evaluate": run_evaluate,
-    "energy": run_evaluate,
-}
 
 
 def account(score: Score, prepared: Prepared) -> list[Row]:

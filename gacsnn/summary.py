@@ -33,10 +33,11 @@ def conclude(result: dict[str, Any], folder: Path) -> None:
     """The closing summary of a `result.json`."""
     data = "SYNTHETIC DATA" if result["dataset"] == "synthetic" else result["dataset"]
     trained = result["train_seconds"]
+    top1 = result["validation_top1"] if result["top1"] is None else result["top1"]
     last = result.get("last_epoch_top1")
     paper, full = result["energy_mj"], result["energy_full_mj"]
     lines = {
-        "top-1": f"{result['top1']:.2f} % on the {result['split']} split of {data} ({result['pictures']:,} pictures)",
+        "top-1": f"{top1:.2f} % on the {result['split']} split of {data} ({result['pictures']:,} pictures)",
         "last epoch": None if last is None else f"{last:.2f} %",
         "selected by": result["selected_by"],
         "parameters": f"{result['params']:,}",

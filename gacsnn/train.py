@@ -1,6 +1,7 @@
 """The training loop."""
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -111,9 +112,11 @@ def train(
     normalise: Normalise,
     directory: RunDirectory,
     classes: list[str],
+    report: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
     """Train to the last epoch, or until `max_steps` or `max_minutes`. After each epoch: validate, record, save.
 
+    `report` is called after all that, and may end the training by what it raises.
     `validation` is the split that picks the best epoch (`task.selected_by`); None: the last epoch is the best.
 
     Raises:
@@ -149,6 +152,8 @@ def train(
             if better:
                 checkpoint.save(directory.best, state)
             checkpoint.save(directory.last, state)
+            if report is not None:
+                report(line)
     if stop is not None:
         log.info(f"training stopped after {done.step} steps, in epoch {done.epoch} of {config.epochs}: {stop}")
 

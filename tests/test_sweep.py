@@ -1,0 +1,296 @@
+"""Sweeps with real studies and real, tiny trainings on the digits."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from conftest import ROOT, Launch, start
+from optuna.trial import TrialState
+
+from gacsnn.study import open_storage, standing
+
+# A trial of half a second.
+SMALL = ("hardware=cpu", "hardware.threads=1", "model.width=0.05", "limit_train=64", "limit_eval=32", "epochs=2")
+SEARCH = ("sweeps=t_lr", "T=1,2", *SMALL)
+FOLDER = Path("multirun") / "t_lr-digits-resnet8"
+
+
+def load(folder: Path) -> optuna.Study:
+    about = json.loads((folder / "study.json").read_text())
+    return optuna.load_study(study_name=about["study"], storage=open_storage(about["storage"]))
+
+
+def result(run: Path) -> dict[str, object]:
+    return json.loads((run / "result.json").read_text())
+
+
+def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
+    """No trial lost, none doubled, each with its run."""
+    study = load(tmp_path / FOLDER)
+    trials = standing(study)
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * n_trials
+    runs = [trial.user_attrs["run"] for trial in trials if "reused" not in trial.user_attrs]
+    assert len(set(runs)) == len(runs)
+    for trial in trials:
+        run = Path(trial.user_attrs["run"])
+        if "reused" not in trial.user_attrs:
+            assert run == tmp_path / FOLDER / str(trial.number)
+        assert result(run)["config_hash"] == trial.user_attrs["config_hash"]
+        assert result(run)["validation_top1"] == trial.value
+        assert [line["epoch"] for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())] == [1, 2]
+    return study
+
+
+def test_a_search_keeps_its_trials_and_reads_the_test_split_of_the_best_only(launch: Launch, tmp_path: Path) -> None:
+    code, out, err = launch("-m", *SEARCH, "hydra.sweeper.n_trials=3")
+    assert (code, err) == (0, "")
+    study = check_whole(tmp_path, 3)
+    tested = [t.number for t in standing(study) if result(tmp_path / FOLDER / str(t.number))["top1"] is not None]
+    assert set(tested) == {trial.number for trial in study.best_trials}
+    assert "best: trial" in out
+    # The same command again adds nothing; a larger number goes on.
+    assert launch("-m", *SEARCH, "hydra.sweeper.n_trials=3").code == 0
+    assert len(load(tmp_path / FOLDER).trials) == 3
+    assert launch("-m", *SEARCH, "hydra.sweeper.n_trials=4").code == 0
+    check_whole(tmp_path, 4)
+
+
+def test_one_worker_repeats_itself_and_an_interruption_changes_no_parameter(launch: Launch, tmp_path: Path) -> None:
+    search = ("-m", *SEARCH, "hydra.sweeper.sampler.n_startup_trials=2")
+    launch(*search, "hydra.sweeper.n_trials=4", "hydra.sweeper.study_name=whole")
+    launch(*search, "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=parts")
+    launch(*search, "hydra.sweeper.n_trials=4", "hydra.sweeper.study_name=parts")
+    whole, parts = (load(tmp_path / "multirun" / name) for name in ("whole", "parts"))
+    assert [trial.params for trial in whole.trials] == [trial.params for trial in parts.trials]
+    assert [trial.value for trial in whole.trials] == [trial.value for trial in parts.trials]
+
+
+def test_the_search_finds_the_better_learning_rate(launch: Launch, tmp_path: Path) -> None:
+    code, _, _ = launch(
+        *("-m", "sweeps=t_lr", "hydra/sweeper/sampler=grid", "T=2", "optimizer.lr=1e-6,3e-3", "hardware.threads=1"),
+        *("hardware=cpu", "model.width=0.1", "epochs=4", "limit_train=600", "limit_eval=150"),
+    )
+    assert code == 0
+    study = load(tmp_path / FOLDER)
+    assert [trial.params["optimizer.lr"] for trial in study.trials] == [1e-6, 3e-3]
+    assert study.best_trial.params["optimizer.lr"] == 3e-3
+    assert study.trials[1].value > study.trials[0].value + 10
+
+
+@pytest.mark.slow
+def test_ten_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    generator = random.Random(0)
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=8")
+    for _ in range(10):
+        process = start(tmp_path, *command)
+        time.sleep(generator.uniform(2.0, 9.0))
+        process.kill()
+        process.wait()
+    last = subprocess.run(
+        [sys.executable, str(ROOT / "launch.py"), *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert last.returncode == 0, last.stderr
+    study = check_whole(tmp_path, 8)
+    assert len(study.trials) > 8, "no kill hit a trial"
+
+
+def test_a_killed_trial_is_failed_and_taken_up_from_its_last_epoch(tmp_path: Path, launch: Launch) -> None:
+    command = ("-m", *SEARCH, "epochs=60", "hydra.sweeper.n_trials=1", "hydra.sweeper.test=none")
+    process = start(tmp_path, *command)
+    last = tmp_path / FOLDER / "0" / "checkpoints" / "last.pt"
+    wait_for(last.exists, process)
+    process.kill()
+    process.wait()
+    seen = len((tmp_path / FOLDER / "0" / "metrics.jsonl").read_text().splitlines())
+    assert launch(*command).code == 0
+    study = load(tmp_path / FOLDER)
+    first, second = study.trials
+    assert (first.state, second.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert "was killed" in first.user_attrs["reason"]
+    assert second.user_attrs["retry_of"] == 0
+    assert first.params == second.params
+    epochs = [json.loads(line)["epoch"] for line in (tmp_path / FOLDER / "1" / "metrics.jsonl").read_text().splitlines()]
+    assert epochs == list(range(1, 61))
+    assert 1 <= seen < 60
+    assert not (tmp_path / FOLDER / "0").exists()
+
+
+def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if condition():  # type: ignore[operator]
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    raise AssertionError("nothing happened within a minute")
+
+
+def test_ctrl_c_saves_the_trial_and_the_sweep_goes_on_later(tmp_path: Path) -> None:
+    command = ("-m", *SEARCH, "epochs=400", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
+    process = start(tmp_path, *command)
+    wait_for(lambda: len(list((tmp_path / FOLDER).glob("*/checkpoints/last.pt"))) == 2, process)
+    os.kill(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, out
+    study = load(tmp_path / FOLDER)
+    assert [trial.user_attrs.get("reason") for trial in study.trials] == ["interrupted by the user"] * 2
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in listed
+
+
+def test_workers_share_the_trials(tmp_path: Path) -> None:
+    process = start(tmp_path, "-m", *SEARCH, "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    study = check_whole(tmp_path, 6)
+    assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 2
+
+
+def test_two_terminals_share_one_study(tmp_path: Path) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=6")
+    processes = [start(tmp_path, *command) for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    study = check_whole(tmp_path, 6)
+    assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 2
+    best = Path(study.best_trial.user_attrs["run"])
+    assert result(best)["top1"] is not None
+
+
+@pytest.mark.slow
+def test_pruning_saves_epochs_and_keeps_the_winner(launch: Launch, tmp_path: Path) -> None:
+    rates = "3e-4,1e-6,3e-3,2e-6,2e-4,3e-6,1e-4,4e-6,5e-6,1e-3"  # half of them hopeless
+    common = (
+        *("-m", "hydra/sweeper/sampler=grid", f"optimizer.lr={rates}", "T=1"),
+        *("hardware=cpu", "hardware.threads=1", "model.width=0.1", "epochs=16", "limit_train=600", "limit_eval=200"),
+        *("hydra.sweeper.n_trials=10", "hydra.sweeper.test=none"),
+    )
+    assert launch(*common, "sweeps=t_lr").code == 0
+    assert launch(*common, "sweeps=t_lr_prune", "hydra.sweeper.pruner.n_startup_trials=1", "hydra.sweeper.pruner.n_warmup_steps=1").code == 0
+    full, pruned = (load(tmp_path / "multirun" / f"{name}-digits-resnet8") for name in ("t_lr", "t_lr_prune"))
+    epochs = [sum(trial.user_attrs["epochs"] for trial in study.trials) for study in (full, pruned)]
+    assert epochs[0] == 160
+    assert epochs[1] <= 0.6 * epochs[0]
+    assert full.best_trial.params == pruned.best_trial.params
+    early = [trial for trial in pruned.trials if trial.state == TrialState.PRUNED]
+    assert early
+    assert all((tmp_path / "multirun" / "t_lr_prune-digits-resnet8" / str(t.number) / "metrics.jsonl").exists() for t in early)
+
+
+def test_a_failing_trial_is_recorded_and_too_many_stop_the_sweep(launch: Launch, tmp_path: Path) -> None:
+    bad = ("-m", "sweeps=t_lr", *SMALL, "optimizer=sgd", "hydra/sweeper/sampler=grid", "T=2", "scheduler=constant")
+    search = "optimizer.lr=0.1,1e30,0.2,0.05"
+    assert launch(*bad, search).code == 0
+    study = load(tmp_path / FOLDER)
+    states = [trial.state for trial in study.trials]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    assert "DivergenceError" in study.trials[1].user_attrs["reason"]
+    said = launch(*bad, search, "hydra.sweeper.max_failure_rate=0.1", "hydra.sweeper.study_name=b")
+    assert said.code == 1
+    assert "1 of 4 trials failed" in said.err
+    assert len(load(tmp_path / "multirun" / "b").trials) == 2
+
+
+def test_the_same_config_is_not_run_twice(launch: Launch, tmp_path: Path) -> None:
+    search = ("-m", "sweeps=t_lr", *SMALL, "T=1,2", "optimizer.lr=0.002", "hydra.sweeper.n_trials=5")
+    assert launch(*search).code == 0
+    trials = load(tmp_path / FOLDER).trials
+    assert len(trials) == 5
+    reused = [trial for trial in trials if "reused" in trial.user_attrs]
+    assert len(reused) == 3
+    assert all(trial.value == trials[trial.user_attrs["reused"]].value for trial in reused)
+
+
+def test_two_objectives_give_a_pareto_front(launch: Launch, tmp_path: Path) -> None:
+    code, out, err = launch("-m", "sweeps=accuracy_energy", *SMALL, "hydra.sweeper.n_trials=3")
+    assert code == 0, err
+    folder = tmp_path / "multirun" / "accuracy_energy-digits-resnet8"
+    study = load(folder)
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    for trial in study.trials:
+        found = result(folder / str(trial.number))
+        assert trial.values[0] == found["validation_top1"]
+    assert out.count("best: trial") == len(study.best_trials)
+
+
+def test_a_study_is_shown(launch: Launch, tmp_path: Path) -> None:
+    launch("-m", *SEARCH, "hydra.sweeper.n_trials=5")
+    code, out, _ = launch("task=study", f"study={FOLDER}")
+    assert code == 0
+    assert "5 COMPLETE" in out
+    report = tmp_path / FOLDER / "report"
+    rows = (report / "trials.csv").read_text().splitlines()
+    assert rows[0].startswith("trial,state,T,optimizer.lr,validation_top1")
+    assert len(rows) == 6
+    for name in ("history", "t_accuracy", "lr_accuracy"):
+        assert (report / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    page = (report / "study.html").read_text()
+    assert page.count("data:image/png;base64,") >= 3
+    assert "http" not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("hydra/sweeper/sampler=tpf",), "tpf"),
+        (("hydra/sweeper/pruner=medium",), "medium"),
+        (("T=1,0",), "T=0: should be greater than or equal to 1"),
+        (("T=range(3,3)",), "at least one value"),
+        (("optimzer.lr=1,2",), "optimzer"),
+        (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: should be greater"),
+        (("hydra.sweeper.direction=up",), "hydra.sweeper.direction=up: choose one of maximize, minimize"),
+        (("hydra.sweeper.storage=postgresql://nobody@127.0.0.1:1/none",), "cannot be reached"),
+        (("hydra.sweeper.sampler.n_startup_trials=many",), "many"),
+        (("hydra.sweeper.sampler.n_startup=1",), "n_startup"),
+        (("hydra.sweeper.objectives=[top]",), "hydra.sweeper.objectives=top: no such objective"),
+        (("T=2", "optimizer.lr=0.1"), "nothing is searched"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_a_mistake_in_a_sweep_is_one_line(
+    launch: Launch, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    code, out, err = launch("-m", "sweeps=t_lr", *SMALL, *arguments)
+    assert code == 2, out
+    assert err.count("\n") == 1
+    assert said in err
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_another_search_or_direction_in_the_same_study_is_refused(launch: Launch, tmp_path: Path) -> None:
+    one = ("-m", *SEARCH, "hydra.sweeper.n_trials=1")
+    assert launch(*one).code == 0
+    for argument, said in (
+        ("T=1,2,4", "search of T is"),
+        ("epochs=3", "epochs is 2 there and 3 here"),
+        ("hydra.sweeper.direction=minimize", "its direction is maximize, not minimize"),
+    ):
+        code, _, err = launch(*one, argument)
+        assert code == 2
+        assert said in err
+    assert len(load(tmp_path / FOLDER).trials) == 1
+
+
+def test_a_plain_optuna_sweep_still_works(launch: Launch, tmp_path: Path) -> None:
+    code, _, err = launch(
+        *("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1", *SMALL),
+        *("hydra.sweeper.direction=maximize", "hydra.sweeper.storage=sqlite:///plain.db", "T=choice(1,2)"),
+        *("hydra.sweeper.study_name=plain",),
+    )
+    assert code == 0, err
+    with sqlite3.connect(tmp_path / "plain.db") as database:
+        assert database.execute("select count(*) from trials where state = 'COMPLETE'").fetchone() == (2,)
+
+
+def test_every_saved_search_composes_and_probes(launch: Launch, tmp_path: Path) -> None:
+    for path in sorted((ROOT / "sweeps").glob("*.yaml")):
+        said = launch(f"sweeps={path.stem}", "--cfg", "hydra")
+        assert said.code == 0, said.err
+        assert "gacsnn.sweep.StudySweeper" in said.out
