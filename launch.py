@@ -68,7 +68,8 @@ def main() -> int:
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             from gacsnn.mistakes import one_line
 
-            if type(error) is ValueError and "Config group override" not in str(error):
+            ours = isinstance(error, HydraException | OmegaConfBaseException)
+            if not ours and "Config group override" not in str(error):
                 raise
             return complain(one_line(str(error)), 2)
     except KeyboardInterrupt:

@@ -25,6 +25,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("encoders", "energy", "models", "neuron"):
+        return import_module(f"gacsnn.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'gacsnn' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -12,10 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gacsnn.config import Config, validate
 from gacsnn.errors import InputError
 from gacsnn.files import write_whole
 
 FORMAT = "gacsnn-1"
+
+# What each checkpoint of ours holds.
+KEYS: dict[str, type] = {"model": dict, "done": dict, "config": dict, "classes": list}
 
 # Under which key other programs keep the state dict in a larger dictionary.
 WRAPPERS = ("state_dict", "model", "net")
@@ -45,7 +49,8 @@ def read_any(path: Path) -> dict[str, Any]:
         InputError: when the file is missing, damaged, wants to run code, or is something else.
     """
     if not path.is_file():
-        raise InputError(f"checkpoint={path}: no such file")
+        kind = "this is a folder; give a file in it" if path.is_dir() else "no such file"
+        raise InputError(f"checkpoint={path}: {kind}")
     try:
         with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -53,7 +58,13 @@ def read_any(path: Path) -> dict[str, Any]:
         raise InputError(
             f"checkpoint={path}: this file is no checkpoint, one that was cut short, or one that wants to run code"
         ) from None
-    if isinstance(content, dict) and content.get("format") == FORMAT:
+    if isinstance(content, dict) and "format" in content:
+        if content["format"] != FORMAT:
+            raise InputError(
+                f"checkpoint={path}: this file is of format {content['format']}, and this version reads {FORMAT}"
+            )
+        if missing := [key for key in KEYS if not isinstance(content.get(key), KEYS[key])]:
+            raise InputError(f"checkpoint={path}: this file is damaged: it lacks {', '.join(missing)}")
         return content
     for key in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -61,6 +72,14 @@ def read_any(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"checkpoint={path}: this file holds no weights of a network")
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def config_of(content: Mapping[str, Any], source: str) -> Config:
+    """The config of the run that wrote a checkpoint of ours. `source` begins the message of an error."""
+    try:
+        return validate(content["config"])
+    except InputError as error:
+        raise InputError(f"{source}: written by a version with other options ({error})") from None
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

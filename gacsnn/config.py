@@ -270,7 +270,6 @@ class Config(Options):
     limit_train: Count | None = option("use only this many training pictures")
     limit_eval: Count | None = option("use only this many pictures of the validation split, and of the test split")
 
-
     @model_validator(mode="after")
     def _something_to_select_by(self) -> "Config":
         if isinstance(self.task, Train) and not self.task.test and self.dataset.validation == 0:

@@ -140,6 +140,8 @@ class GAC(nn.Module):
         super().__init__()
         if gate not in ("stem", "image"):
             raise ValueError(f"gate={gate!r}: choose one of stem, image")
+        if kernel < 1:
+            raise ValueError(f"kernel={kernel}: should be at least 1")
         self.stem = stem
         self.T = T
         self.lif = neuron()
@@ -198,6 +200,9 @@ def phase_code(pixels: Tensor, T: int) -> Tensor:
     return torch.stack(spikes).to(pixels.dtype)
 
 
+CODES: dict[str, Callable[..., Tensor]] = {"poisson": poisson_code, "latency": latency_code, "phase": phase_code}
+
+
 class Coding(nn.Module):
     """A code as a module, so that its spikes can be counted like a layer's."""
 
@@ -229,15 +234,15 @@ class Coded(nn.Module):
 
 
 class Poisson(Coded):
-    code = staticmethod(poisson_code)
+    code = staticmethod(CODES["poisson"])
 
 
 class Latency(Coded):
-    code = staticmethod(latency_code)
+    code = staticmethod(CODES["latency"])
 
 
 class Phase(Coded):
-    code = staticmethod(phase_code)
+    code = staticmethod(CODES["phase"])
 
 
 ENCODERS: dict[str, type[GAC | Direct | Coded]] = {

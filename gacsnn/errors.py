@@ -21,7 +21,7 @@ class SweepError(RuntimeError):
     """A sweep stopped before its end, because too many of its trials failed. Exit code 1."""
 
 
-class Pruned(Exception):
+class Pruned(Exception):  # noqa: N818  it is none
     """The study has stopped this run early. The run directory keeps what was done."""
 
 

@@ -26,18 +26,27 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put off Ctrl-C to the end of the block: torch.save, interrupted, raises an error of its own instead."""
+    """Put off Ctrl-C and SIGTERM to the end of the block: torch.save, interrupted, raises an error of its own instead."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pressed: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    before = {
+        number: signal.signal(number, lambda number, frame: pressed.append((number, frame)))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed and callable(before):
-            before(*pressed[0])
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if pressed:
+            number, frame = pressed[0]
+            handler = before[signal.Signals(number)]
+            if callable(handler):
+                handler(number, frame)
+            elif handler == signal.SIG_DFL:
+                signal.raise_signal(number)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 from gacsnn.config import Config, to_dict, validate
 
 # What may change when a run goes on: how long, and on what.
-CHANGEABLE = ("resume", "epochs", "max_steps", "max_minutes", "hardware", "energy", "task.test")
+CHANGEABLE = ("resume", "epochs", "max_steps", "max_minutes", "hardware", "dataset.root", "task.test")
 
 # What makes two networks the same function of the same weights.
-ARCHITECTURE = ("model", "T", "encoder", "neuron")
+ARCHITECTURE = ("model", "encoder", "neuron")
 
 
 def inherit(saved: Config, composed: Config, asked: Iterable[str] | None, always: Iterable[str]) -> Config:
@@ -30,12 +30,14 @@ def inherit(saved: Config, composed: Config, asked: Iterable[str] | None, always
         for group in groups:
             source, target = source[group], target[group]
         target[name] = source[name]
-    return validate(values)
+    return with_measured(validate(values), saved)
 
 
 def with_measured(composed: Config, saved: Config) -> Config:
     """Mean and standard deviation as the saved run measured them, where they are not given."""
-    known = {name: getattr(saved.dataset, name) for name in saved.dataset.measured if not getattr(composed.dataset, name)}
+    known = {
+        name: getattr(saved.dataset, name) for name in saved.dataset.measured if not getattr(composed.dataset, name)
+    }
     known["measured"] = list(known)
     return composed.model_copy(update={"dataset": composed.dataset.model_copy(update=known)})
 
@@ -53,4 +55,6 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}."""
     if not isinstance(node, dict):
         return {prefix: node}
-    return {key: value for name in node for key, value in flat(node[name], f"{prefix}.{name}" if prefix else name).items()}
+    return {
+        key: value for name in node for key, value in flat(node[name], f"{prefix}.{name}" if prefix else name).items()
+    }

@@ -24,5 +24,5 @@ def unknown_option(key: str) -> str:
     names = [*Config.model_fields, *options()]
     if key in names:
         group = key.rsplit(".", 1)[0]
-        return f"{key}: this choice of {group} has no such option; `python launch.py --cfg job` shows those it has"
+        return f"{key}: this choice of {group} has no such option; name the choice that has it, as {group}=NAME"
     return f"{key}: no such option{nearest(key, names)}; `python launch.py --help` shows all"

@@ -222,7 +222,7 @@ def create_model(
         ValueError: for an unknown name or a number out of range.
     """
     kind = LAYOUTS[choice("layout", layout, LAYOUTS)]
-    network = kind.networks[choice("model", name, kind.networks)]
+    network = find_network(name, layout)
     if T < 1 or num_classes < 1 or width <= 0:
         raise InputError(f"need T >= 1, num_classes >= 1, width > 0, not T={T}, {num_classes=}, {width=}")
     rows = network.stages if stages is None else tuple(Stage(*row) for row in stages)
@@ -247,6 +247,18 @@ def create_model(
     model = SpikingResNet(code, nn.Sequential(*blocks), head, T, layout, name)
     initialise(model, kind)
     return model
+
+
+def find_network(name: str, layout: str) -> Network:
+    """What a name means in a layout.
+
+    Raises:
+        ValueError: when there is no such network.
+    """
+    networks = LAYOUTS[layout].networks
+    if name not in networks and any(name in other.networks for other in LAYOUTS.values()):
+        raise InputError(f"model={name}: there is none in the layout {layout}; choose one of {', '.join(networks)}")
+    return networks[choice("model", name, networks)]
 
 
 def initialise(model: nn.Module, layout: Layout) -> None:

@@ -41,15 +41,28 @@ class RunDirectory:
         self.energy = path / "energy.csv"
         self.firing_rates = path / "firing_rates.png"
 
+    def check_resumable(self) -> None:
+        """Find out, writing nothing, whether there is a run here to go on with.
+
+        Raises:
+            InputError: when there is not.
+        """
+        if not self.path.is_dir():
+            raise InputError(f"resume={self.path}: no such run directory")
+        for file in (self.config, self.last, self.best):
+            if not file.exists():
+                name = file.relative_to(self.path)
+                raise InputError(f"resume={self.path}: no {name} in it, so there is nothing to go on with")
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise InputError(f"resume={self.path}: cannot be written (no permission)")
+
     @contextmanager
     def held(self, option: str) -> Iterator[None]:
         """Keep other processes from writing here meanwhile. The lock goes when the process does, however it ends.
 
         Raises:
-            InputError: when there is no such directory, or another process holds it.
+            InputError: when another process holds it.
         """
-        if not self.path.is_dir():
-            raise InputError(f"{option}={self.path}: no such run directory")
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             lock.acquire()
@@ -78,7 +91,10 @@ class RunDirectory:
         if not self.metrics.exists():
             return
         lines = self.metrics.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch]
+        try:
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{self.metrics} is damaged: each line should be an epoch's metrics as JSON") from None
         if kept != lines:
             write_text(self.metrics, "".join(kept))
 
@@ -93,7 +109,7 @@ def check_new_directory(asked: str | None) -> None:
         InputError: when a run lies there already, or nothing can be written there.
     """
     path = Path(asked if asked is not None else "outputs")
-    if (path / "config.yaml").exists():
+    if (path / "checkpoints" / "last.pt").exists():
         raise InputError(f"output_dir={path}: holds a run already; resume={path} goes on with it")
     ancestor = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
     if not ancestor.is_dir():

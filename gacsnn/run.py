@@ -10,15 +10,15 @@ from typing import Any
 import torch
 
 from gacsnn import checkpoint
-from gacsnn.config import Config, Evaluate, ShowStudy, Train, load, to_dict, validate
+from gacsnn.config import Config, Evaluate, ShowStudy, Train, load, to_dict
 from gacsnn.data import Loader, Pictures, Splits, batches, load_splits
-from gacsnn.encoders import ENCODERS
+from gacsnn.encoders import ENCODERS, GAC
 from gacsnn.energy import Row, energy_account, totals
 from gacsnn.errors import DivergenceError, InputError
 from gacsnn.evaluate import Score, evaluate
 from gacsnn.hardware import Machine, prepare
 from gacsnn.inherit import ARCHITECTURE, CHANGEABLE, differences, inherit
-from gacsnn.models import SpikingResNet, create_model
+from gacsnn.models import SpikingResNet, create_model, find_network
 from gacsnn.pixels import Normalise
 from gacsnn.progress import log, speak
 from gacsnn.reference import load_reference, other_steps
@@ -26,7 +26,6 @@ from gacsnn.report.energy import draw_rates, table, write_csv
 from gacsnn.results import RunDirectory, check_new_directory, make_directory, provenance
 from gacsnn.summary import announce, conclude, parameter_count
 from gacsnn.train import Training, train
-
 
 Result = dict[str, Any]
 Report = Callable[[Mapping[str, Any]], None]
@@ -78,6 +77,7 @@ class Prepared:
 def prepare_run(config: Config) -> Prepared:
     """Read the data, build the network. The config comes back with mean and std as measured."""
     machine = prepare(config.hardware)
+    find_network(config.model.name, config.model.layout)
     splits = load_splits(config.dataset).limited(config.limit_train, config.limit_eval)
     new = [name for name in ("mean", "std") if getattr(config.dataset, name) is None]
     known = {"mean": splits.mean, "std": splits.std, "measured": [*config.dataset.measured, *new]}
@@ -105,27 +105,27 @@ def prepare_run(config: Config) -> Prepared:
 def run_train(config: Config, asked: Collection[str] | None, report: Report | None) -> Result:
     if config.resume is not None:
         directory = RunDirectory(Path(config.resume))
+        directory.check_resumable()
         with directory.held("resume"):
             return go_on(config, asked, directory, report)
     check_new_directory(config.output_dir)
+    weights = None if config.checkpoint is None else checkpoint.read_any(Path(config.checkpoint))
     prepared = prepare_run(config)
-    if config.checkpoint is not None:
-        put_weights(prepared.model, checkpoint.read_any(Path(config.checkpoint)), f"checkpoint={config.checkpoint}")
+    if weights is not None:
+        put_weights(prepared.model, weights, f"checkpoint={config.checkpoint}")
     directory = make_directory(config.output_dir, run_name(config))
     with directory.held("output_dir"):
+        directory.forget_after(0)  # of a run that was stopped in its first epoch
         return learn(prepared, directory, None, report)
 
 
-def go_on(
-    config: Config, asked: Collection[str] | None, directory: RunDirectory, report: Report | None
-) -> Result:
+def go_on(config: Config, asked: Collection[str] | None, directory: RunDirectory, report: Report | None) -> Result:
     """Resume a run where its last checkpoint stands."""
     path = directory.path
-    if not directory.last.exists():
-        raise InputError(f"resume={path}: no checkpoints/last.pt in it, so there is nothing to go on with")
     saved = load(directory.config)
     config = inherit(saved, config, asked, always=("resume",))
-    if asked is None or "output_dir" not in asked:  # the folder may have been moved since
+    given = None if asked is None or "output_dir" not in asked else config.output_dir
+    if given is None or Path(given).absolute() == path.absolute():  # the folder may have been moved since
         config = config.model_copy(update={"output_dir": saved.output_dir and str(path)})
         saved = saved.model_copy(update={"output_dir": config.output_dir})
     if differ := differences(saved, config, set(to_dict(saved)) - set(CHANGEABLE), CHANGEABLE):
@@ -137,9 +137,7 @@ def go_on(
     return learn(prepared, directory, state, report)
 
 
-def learn(
-    prepared: Prepared, directory: RunDirectory, state: dict[str, Any] | None, report: Report | None
-) -> Result:
+def learn(prepared: Prepared, directory: RunDirectory, state: dict[str, Any] | None, report: Report | None) -> Result:
     """Train from the beginning, or from the state of a checkpoint; then test."""
     config, splits = prepared.config, prepared.splits
     assert isinstance(config.task, Train)
@@ -194,7 +192,9 @@ def finish(training: Training, prepared: Prepared, directory: RunDirectory) -> R
     else:
         epoch = f"epoch {done.best_epoch} of {done.epoch}"
         released = ", as the released programs do" if by_test else ""
-        selected_by = f"best top-1 on the {task.selected_by.upper() if by_test else 'validation'} split ({epoch}){released}"
+        selected_by = (
+            f"best top-1 on the {task.selected_by.upper() if by_test else 'validation'} split ({epoch}){released}"
+        )
     rows = account(score, prepared)
     result = {
         **measured(score, split, prepared, rows),
@@ -228,10 +228,12 @@ def run_evaluate(config: Config, asked: Collection[str] | None) -> Result:
     task = config.task.name
     if config.checkpoint is None:
         raise InputError(f"task={task}: checkpoint=FILE says what to measure, such as RUN/checkpoints/best.pt")
+    if config.resume is not None:
+        raise InputError(f"task={task} resume={config.resume}: only a training is resumed; give checkpoint=FILE")
     source, split = f"checkpoint={config.checkpoint}", config.task.split
     state = checkpoint.read_any(Path(config.checkpoint))
     if "config" in state:
-        config = as_saved(validate(state["config"]), config, asked, source)
+        config = as_saved(checkpoint.config_of(state, source), config, asked, source)
     check_new_directory(config.output_dir)
     prepared = prepare_run(config)
     if "classes" in state:
@@ -246,6 +248,8 @@ def run_evaluate(config: Config, asked: Collection[str] | None) -> Result:
     with prepared.loader(pictures) as loader:
         score = evaluate(prepared.model, loader, prepared.normalise, prepared.machine)
     done = state.get("done", {})
+    then = state.get("config", {}).get("task", {})
+    validated = then.get("selected_by") == "validation" and done["epoch"] == done["best_epoch"]
     epoch = f", after epoch {done['epoch']}" if done else ", the authors' weights"
     rows = account(score, prepared)
     result = {
@@ -254,7 +258,7 @@ def run_evaluate(config: Config, asked: Collection[str] | None) -> Result:
         "steps": done.get("step"),
         "train_seconds": done.get("seconds"),
         "images_per_second": score.pictures / score.seconds,
-        "validation_top1": done.get("best_top1"),
+        "validation_top1": done.get("best_top1") if validated else None,
         "selected_by": f"the user: {config.checkpoint}{epoch}",
     }
     write_energy(rows, directory)
@@ -277,8 +281,11 @@ def as_saved(saved: Config, config: Config, asked: Collection[str] | None, sourc
     """The config of a checkpoint of ours, with what the user may change of it for a measurement."""
     here = ("task", "checkpoint", "resume", "output_dir", "hardware", "limit_eval", "energy")
     config = inherit(saved, config, asked, always=here)
-    if config.T != saved.T:
+    if config.T != saved.T and saved.encoder.name == "gac":
         raise InputError(f"{source}: {other_steps(saved.T, config.T)}")
+    if asked is None or not {"dataset.mean", "dataset.std"} & set(asked):  # what the network was trained to see
+        trained = {name: getattr(saved.dataset, name) for name in ("mean", "std", "measured")}
+        config = config.model_copy(update={"dataset": config.dataset.model_copy(update=trained)})
     if differ := differences(saved, config, ARCHITECTURE):
         raise InputError(f"{source}: of another architecture: {differ}")
     return config
@@ -296,6 +303,9 @@ def check_classes(there: list[str], prepared: Prepared, source: str) -> None:
 def put_weights(model: SpikingResNet, state: Mapping[str, Any], source: str) -> None:
     """The weights of a checkpoint of ours, or of the authors', all or none."""
     if "format" in state:
+        trained = checkpoint.config_of(state, source)
+        if isinstance(model.encoder, GAC) and trained.encoder.name == "gac" and trained.T != model.T:
+            raise InputError(f"{source}: {other_steps(trained.T, model.T)}")
         checkpoint.load_weights(model, state["model"], source)
     else:
         load_reference(model, state, source)
@@ -321,6 +331,7 @@ def measured(score: Score, split: str, prepared: Prepared, rows: list[Row]) -> d
         "loss": score.loss,
         "firing_rate": score.firing_rate,
         **totals(rows),
+        "energy_constants": prepared.config.energy.model_dump(),
         "split": split,
         "pictures": score.pictures,
         "params": parameter_count(prepared.model),

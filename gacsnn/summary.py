@@ -8,6 +8,7 @@ from torch import nn
 from gacsnn.config import Config
 from gacsnn.data import Splits
 from gacsnn.hardware import Machine
+from gacsnn.neuron import NEURONS
 from gacsnn.progress import duration, log
 
 
@@ -23,6 +24,9 @@ def announce(config: Config, splits: Splits, model: nn.Module, machine: Machine,
         f"{name}: {len(splits.train):,} training, {validation:,} validation, {len(splits.test):,} test pictures, "
         f"{len(splits.classes)} classes"
     )
+    other = "cifar" if config.model.layout == "imagenet" else "imagenet"
+    if config.neuron.model_dump() == NEURONS[other]:
+        log.warning(f"layout {config.model.layout} with the neuron of {other}; neuron={config.model.layout} is its own")
     log.info(
         f"{config.model.name} (width {config.model.width:g}), {config.encoder.name}, T={config.T}: "
         f"{parameter_count(model):,} parameters on {machine.describe()}, {config.hardware.precision} -> {folder}"

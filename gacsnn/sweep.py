@@ -141,7 +141,7 @@ class StudySweeper(Sweeper):
 
         speak()
         sweep = Sweep(self, arguments)
-        index, workers = worker()
+        index, _count = worker()
         local = type(self.launcher).__name__ == "BasicLauncher"
         if index is None:
             done = len([t for t in sweep.standing() if t.state.is_finished()])

@@ -71,7 +71,13 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
-        self.scaler.load_state_dict(state["scaler"])
+        # The schedule may be another one by now, for more epochs: the rate is what it says of the steps done.
+        for group, base, factor in zip(
+            self.optimizer.param_groups, self.scheduler.base_lrs, self.scheduler.lr_lambdas, strict=True
+        ):
+            group["lr"] = base * factor(self.scheduler.last_epoch)
+        if state["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
         self.done = Done(**state["done"])
         checkpoint.restore_random_state(state["rng"])
 
@@ -155,7 +161,10 @@ def train(
             if report is not None:
                 report(line)
     if stop is not None:
-        log.info(f"training stopped after {done.step} steps, in epoch {done.epoch} of {config.epochs}: {stop}")
+        log.info(
+            f"training stopped after {done.step} steps, in epoch {done.epoch} of {config.epochs}: {stop}; what is left of that "
+            "epoch is passed over where the run goes on"
+        )
 
 
 def train_epoch(

@@ -14,8 +14,10 @@ from gacsnn.config import Config, config_hash, load, to_yaml, validate
 from gacsnn.errors import InputError
 from gacsnn.models import LAYOUTS, create_model
 from gacsnn.neuron import NEURONS
+from gacsnn.sweep import register
 
 CONF = ROOT / "conf"
+register()
 CHOICES = sorted(
     f"{file.parent.name}={file.stem}" for file in CONF.glob("*/*.yaml") if file.parent.name != "experiment"
 )

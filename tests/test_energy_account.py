@@ -387,9 +387,7 @@ def pixels_of(path: Path) -> np.ndarray:
     [
         (1, None),
         (3, None),
-        pytest.param(
-            3, 0.0, marks=pytest.mark.xfail(strict=True, reason="all zero: drawn in the middle colour, bar from -0.1 %")
-        ),
+        (3, 0.0),
     ],
 )
 def test_the_picture_is_a_picture_of_the_rates(tmp_path: Path, T: int, rate: float | None) -> None:

@@ -65,8 +65,8 @@ def test_cuda_where_there_is_none(launch: Launch, tmp_path: Path) -> None:
 
 
 def test_a_run_directory_that_holds_a_run_or_cannot_be_written(launch: Launch, tmp_path: Path) -> None:
-    (tmp_path / "held").mkdir()
-    (tmp_path / "held" / "config.yaml").write_text("T: 4\n")
+    (tmp_path / "held" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "held" / "checkpoints" / "last.pt").write_text("")
     (tmp_path / "file").write_text("")
     assert "resume=held goes on with it" in refused(launch, tmp_path, "output_dir=held")
     assert "file is a file" in refused(launch, tmp_path, "output_dir=file/run")
@@ -149,7 +149,7 @@ def test_resuming_with_what_may_not_change(launch: Launch, tmp_path: Path) -> No
     assert launch(*TINY, "output_dir=run").code == 0
     for argument in ("T=4", "seed=1", "optimizer=sgd", "dataset=synthetic", "batch_size=8", "output_dir=other"):
         said = refused(launch, tmp_path, "resume=run", argument)
-        assert "only epochs, max_steps, max_minutes, hardware, energy may change" in said
+        assert "only epochs, max_steps, max_minutes, hardware, dataset.root, task.test may change" in said
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
     assert "no checkpoints/last.pt in it" in refused(launch, tmp_path, "resume=run")
 

@@ -479,7 +479,7 @@ def test_a_file_of_another_network_is_one_line_and_leaves_nothing(
         ({"state_dict": {"epoch": 3}}, "this file holds no weights of a network"),
         ([1, 2], "this file holds no weights of a network"),
         (torch.zeros(3), "this file holds no weights of a network"),
-        ({"format": "gacsnn-9"}, "this file holds no weights of a network"),
+        ({"format": "gacsnn-9"}, "this file is of format gacsnn-9"),
         ({"odd": torch.zeros(3)}, "tensors are missing: conv1.weight"),
     ],
     ids=str,

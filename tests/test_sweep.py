@@ -117,7 +117,9 @@ def test_a_killed_trial_is_failed_and_taken_up_from_its_last_epoch(tmp_path: Pat
     assert "was killed" in first.user_attrs["reason"]
     assert second.user_attrs["retry_of"] == 0
     assert first.params == second.params
-    epochs = [json.loads(line)["epoch"] for line in (tmp_path / FOLDER / "1" / "metrics.jsonl").read_text().splitlines()]
+    epochs = [
+        json.loads(line)["epoch"] for line in (tmp_path / FOLDER / "1" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert epochs == list(range(1, 61))
     assert 1 <= seen < 60
     assert not (tmp_path / FOLDER / "0").exists()
@@ -173,7 +175,15 @@ def test_pruning_saves_epochs_and_keeps_the_winner(launch: Launch, tmp_path: Pat
         *("hydra.sweeper.n_trials=10", "hydra.sweeper.test=none"),
     )
     assert launch(*common, "sweeps=t_lr").code == 0
-    assert launch(*common, "sweeps=t_lr_prune", "hydra.sweeper.pruner.n_startup_trials=1", "hydra.sweeper.pruner.n_warmup_steps=1").code == 0
+    assert (
+        launch(
+            *common,
+            "sweeps=t_lr_prune",
+            "hydra.sweeper.pruner.n_startup_trials=1",
+            "hydra.sweeper.pruner.n_warmup_steps=1",
+        ).code
+        == 0
+    )
     full, pruned = (load(tmp_path / "multirun" / f"{name}-digits-resnet8") for name in ("t_lr", "t_lr_prune"))
     epochs = [sum(trial.user_attrs["epochs"] for trial in study.trials) for study in (full, pruned)]
     assert epochs[0] == 160
@@ -181,7 +191,9 @@ def test_pruning_saves_epochs_and_keeps_the_winner(launch: Launch, tmp_path: Pat
     assert full.best_trial.params == pruned.best_trial.params
     early = [trial for trial in pruned.trials if trial.state == TrialState.PRUNED]
     assert early
-    assert all((tmp_path / "multirun" / "t_lr_prune-digits-resnet8" / str(t.number) / "metrics.jsonl").exists() for t in early)
+    assert all(
+        (tmp_path / "multirun" / "t_lr_prune-digits-resnet8" / str(t.number) / "metrics.jsonl").exists() for t in early
+    )
 
 
 def test_a_failing_trial_is_recorded_and_too_many_stop_the_sweep(launch: Launch, tmp_path: Path) -> None:

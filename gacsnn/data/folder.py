@@ -21,6 +21,11 @@ def load(options: Folder) -> Splits:
             f"dataset.root={root}: no such folder; give the one that holds {options.train_folder}/ or class folders"
         )
     train_folder, test_folder = root / options.train_folder, root / options.test_folder
+    if test_folder.is_dir() and not train_folder.is_dir():
+        raise InputError(
+            f"dataset.root={root}: holds {test_folder.name}/ but no {train_folder.name}/; give dataset.train_folder, or "
+            "another dataset.test_folder where all pictures lie in class folders"
+        )
     if train_folder.is_dir() and test_folder.is_dir():
         training, classes = scan(train_folder, options)
         test, test_classes = scan(test_folder, options)
@@ -39,8 +44,11 @@ def load(options: Folder) -> Splits:
 def scan(folder: Path, options: Folder) -> tuple[Pictures, list[str]]:
     """The pictures below each class folder, sorted by name, and the classes' names."""
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not classes:
-        raise InputError(f"{folder} holds no class folders; put the pictures of each class in a folder of its own")
+    if len(classes) < 2:
+        count = len(classes) or "no"
+        raise InputError(
+            f"{folder} holds {count} class folders, and two are needed; put the pictures of each class in a folder of its own"
+        )
     try:
         found = make_dataset(folder, {name: label for label, name in enumerate(classes)}, IMG_EXTENSIONS)
     except FileNotFoundError as error:
@@ -72,7 +80,10 @@ def checked(pictures: Pictures, options: Folder) -> Pictures:
             raise
     if all(good):
         return pictures
-    return pictures.subset(torch.tensor(good).nonzero().flatten())
+    left = pictures.subset(torch.tensor(good).nonzero().flatten())
+    if len(left.labels.unique()) < len(pictures.labels.unique()):
+        raise InputError(f"dataset.root={options.root}: no picture of some class can be decoded; nothing is left of it")
+    return left
 
 
 def fault(path: str) -> InputError | None:

@@ -217,7 +217,8 @@ def lr_accuracy(axes: "Axes", trials: list[FrozenTrial], objective: str) -> None
     shown = [trial for trial in trials if "optimizer.lr" in trial.params]
     for value in sorted({trial.params.get("T", "") for trial in shown}, key=str):
         same = sorted(
-            (trial for trial in shown if trial.params.get("T", "") == value), key=lambda t: float(t.params["optimizer.lr"])
+            (trial for trial in shown if trial.params.get("T", "") == value),
+            key=lambda t: float(t.params["optimizer.lr"]),
         )
         rates, scores = [float(t.params["optimizer.lr"]) for t in same], [score(t) for t in same]
         axes.plot(rates, scores, marker="o", label=f"T={value}" if value != "" else None, linewidth=1, markersize=4)
@@ -257,7 +258,10 @@ def page(
     """HTML with its pictures inside."""
     names = columns(rows) if rows else []
     lines = ["".join(f"<td>{html.escape(cell(row.get(name)))}</td>" for name in names) for row in rows]
-    images = [f'<img alt="{p.stem}" src="data:image/png;base64,{base64.b64encode(p.read_bytes()).decode()}">' for p in pictures]
+    images = [
+        f'<img alt="{p.stem}" src="data:image/png;base64,{base64.b64encode(p.read_bytes()).decode()}">'
+        for p in pictures
+    ]
     matters = "".join(f"<li>{html.escape(key)}: {value:.2f}</li>" for key, value in importance.items())
     return f"""<!doctype html>
 <html lang="en">
