@@ -35,10 +35,9 @@ def inherit(saved: Config, composed: Config, asked: Iterable[str] | None, always
 
 def with_measured(composed: Config, saved: Config) -> Config:
     """Mean and standard deviation as the saved run measured them, where they are not given."""
-    known = {
-        name: getattr(saved.dataset, name) for name in saved.dataset.measured if not getattr(composed.dataset, name)
-    }
-    known["measured"] = list(known)
+    unknown = [name for name in saved.dataset.measured if getattr(composed.dataset, name) is None]
+    known: dict[str, Any] = {name: getattr(saved.dataset, name) for name in unknown}
+    known["measured"] = [name for name in ("mean", "std") if name in [*composed.dataset.measured, *unknown]]
     return composed.model_copy(update={"dataset": composed.dataset.model_copy(update=known)})
 
 

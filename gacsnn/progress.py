@@ -1,6 +1,7 @@
 """What a run says while it works: a bar on a terminal, plain lines in a log file or pipe."""
 
 import logging
+import os
 import sys
 import time
 from types import TracebackType
@@ -38,7 +39,8 @@ class Progress:
         self.total = total
         self.done = 0
         self.started = self.spoke = time.monotonic()
-        self.bar = tqdm(total=total, desc=description, unit="img", leave=False, disable=None, dynamic_ncols=True)
+        quiet = True if "GACSNN_WORKER" in os.environ else None  # bars of several workers would tear each other
+        self.bar = tqdm(total=total, desc=description, unit="img", leave=False, disable=quiet, dynamic_ncols=True)
 
     def __enter__(self) -> "Progress":
         return self

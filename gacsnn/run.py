@@ -150,6 +150,8 @@ def learn(prepared: Prepared, directory: RunDirectory, state: dict[str, Any] | N
                 log.info(f"this run is complete; resume={directory.path} epochs=N with a larger N goes further")
                 conclude(known, directory.path)
                 return known
+            directory.write_config(config)
+            return finish(training, prepared, directory)  # all that is missing is the result, or its test
         directory.forget_after(training.done.epoch)
     directory.write_config(config)
     announce(config, splits, prepared.model, prepared.machine, directory.path)

@@ -102,7 +102,7 @@ class StudyConf(OptunaSweeperConf):
     objectives: list[str] = field(default_factory=lambda: ["validation_top1"])  # keys of result.json, one a direction
     n_jobs: int = 1
     max_failure_rate: float = 0.5  # of n_trials; the sweep stops beyond
-    max_retries: int = 3  # how often a trial whose process was killed is taken up again
+    max_retries: int = 10  # how often a trial whose process was killed is taken up again
     lease_seconds: float = 60.0  # how long another machine may be silent before its trial is taken up
     test: str = "best"  # whose test split is read: best, all or none
     reuse: bool = True  # take the result of the same config from this study instead of running it again
@@ -463,8 +463,8 @@ class Sweep:
     def test(self, trial: "optuna.trial.FrozenTrial") -> None:
         """Read the test split with the run of this trial, if nobody has yet."""
         run = Path(trial.user_attrs["run"])
-        result = json.loads((run / "result.json").read_text())
-        if result["top1"] is not None:
+        result = run / "result.json"
+        if result.exists() and json.loads(result.read_text())["top1"] is not None:
             return
         names = [*self.overrides(trial.params), "task.test=true", f"resume='{run}'", f"hydra.sweep.subdir='{run.name}'"]
         names.remove("task.test=false")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads stall the programs that tests start
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that spin stall the tests and programs beside them
 
 import numpy as np
 import pytest

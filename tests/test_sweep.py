@@ -3,11 +3,15 @@
 import json
 import os
 import random
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -15,7 +19,7 @@ import pytest
 from conftest import ROOT, Launch, start
 from optuna.trial import TrialState
 
-from gacsnn.study import open_storage, standing
+from gacsnn.study import claim, finish_early, open_storage, open_study, standing
 
 # A trial of half a second.
 SMALL = ("hardware=cpu", "hardware.threads=1", "model.width=0.05", "limit_train=64", "limit_eval=32", "epochs=2")
@@ -306,3 +310,80 @@ def test_every_saved_search_composes_and_probes(launch: Launch, tmp_path: Path) 
         said = launch(f"sweeps={path.stem}", "--cfg", "hydra")
         assert said.code == 0, said.err
         assert "gacsnn.sweep.StudySweeper" in said.out
+
+
+@pytest.fixture
+def postgresql(tmp_path: Path) -> Iterator[str]:
+    """A PostgreSQL server of Debian's packages on loopback, for this test alone. Gives its URL."""
+    pytest.importorskip("psycopg")
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not binaries:
+        pytest.skip("PostgreSQL is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The server refuses to run as root.
+    home = Path(tempfile.mkdtemp(prefix="gacsnn-postgresql-"))
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if as_user:
+        shutil.chown(home, "postgres")
+    data = home / "data"
+    subprocess.run(
+        [*as_user, binaries[-1] / "initdb", "-D", data, "-A", "trust", "-U", "gacsnn"], check=True, stdout=-3
+    )
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home}"
+    control = [*as_user, binaries[-1] / "pg_ctl", "-D", data]
+    subprocess.run([*control, "-w", "-o", options, "-l", home / "log", "start"], check=True, stdout=-3)
+    try:
+        yield f"postgresql+psycopg://gacsnn@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=-3)
+        shutil.rmtree(home)
+
+
+@pytest.mark.slow
+def test_a_postgresql_server_is_shared_and_survives_kills(tmp_path: Path, postgresql: str) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=6", f"hydra.sweeper.storage={postgresql}")
+    first, second = (start(tmp_path, *command) for _ in range(2))
+    wait_for(lambda: list((tmp_path / FOLDER).glob("*/checkpoints/last.pt")), first)
+    first.kill()
+    first.wait()
+    out, _ = second.communicate(timeout=200)
+    assert second.returncode == 0, out
+    last = start(tmp_path, *command)
+    out, _ = last.communicate(timeout=200)
+    assert last.returncode == 0, out
+    check_whole(tmp_path, 6)
+
+
+def test_a_journal_file_serves_as_storage(launch: Launch, tmp_path: Path) -> None:
+    said = launch("-m", *SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweeper.storage=journal:trials.log")
+    assert said.code == 0, said.err
+    check_whole(tmp_path, 2)
+    assert launch("task=study", f"study={FOLDER}").code == 0
+
+
+def test_a_trial_that_dies_again_and_again_is_given_up() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    for _ in range(3):
+        trial = claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler(seed=rank))
+        assert trial is not None
+        trial.suggest_float("x", 0, 1)
+        finish_early(study, trial, "killed", "died")
+    assert claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler()) is None
+    assert [trial.user_attrs.get("retry_of") for trial in study.trials] == [None, 0, 1]
+    assert len({trial.params["x"] for trial in study.trials}) == 1
+    assert len(standing(study)) == 1
+
+
+def test_a_silent_trial_of_another_machine_is_taken_up_when_its_lease_is_over() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    trial = claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler())
+    assert trial is not None
+    trial.set_user_attr("owner", {"host": "elsewhere", "boot": "", "pid": 1, "start": "1"})
+    assert claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler()) is None
+    trial.set_user_attr("lease", time.time() - 1)
+    again = claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler())
+    assert again is not None
+    assert again.user_attrs["retry_of"] == 0
+    assert study.trials[0].user_attrs["reason"].startswith("nothing was heard")
