@@ -18,6 +18,7 @@ def job(composed: "DictConfig") -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from gacsnn import progress
     from gacsnn.config import validate
     from gacsnn.errors import DivergenceError, InputError
     from gacsnn.mistakes import one_line
@@ -34,6 +35,7 @@ def job(composed: "DictConfig") -> Any:
         from gacsnn.run import run  # brings torch, which takes seconds: only for a config that is right
 
         report = None if trial is None else reporter_of_job(hydra, trial)
+        progress.label = "" if trial is None else f"trial {trial}: "
         return objective(hydra, run(config, asked, report))
     except (InputError, OmegaConfBaseException, DivergenceError) as error:
         if trial is not None:
@@ -41,6 +43,8 @@ def job(composed: "DictConfig") -> Any:
         if isinstance(error, DivergenceError):
             sys.exit(complain(str(error), 1))
         sys.exit(complain(one_line(str(error)) if isinstance(error, OmegaConfBaseException) else str(error), 2))
+    finally:
+        progress.label = ""
 
 
 def main() -> int:

@@ -14,11 +14,15 @@ log = logging.getLogger("gacsnn")
 QUIET = 30.0
 
 
+# Before each line, where several runs speak in turn: `trial 3: `.
+label = ""
+
+
 class _Console(logging.Handler):
     """Lines to standard output that do not tear the bar, which is on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        prefix = label + ("warning: " if record.levelno >= logging.WARNING else "")
         tqdm.write(prefix + record.getMessage(), file=sys.stdout)
         sys.stdout.flush()
 

@@ -25,6 +25,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.errors import InputError, Pruned
+from gacsnn.files import uninterrupted
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -153,6 +154,7 @@ def dead(trial: FrozenTrial) -> str | None:
     return None
 
 
+@uninterrupted()
 def hold(study: optuna.Study, trial_id: int, seconds: float) -> None:
     """Say that this process runs the trial, for so long. The lease first: without one, an owner elsewhere is dead."""
     study._storage.set_trial_user_attr(trial_id, "lease", time.time() + seconds)
@@ -221,6 +223,7 @@ def ancestors(trials: list[FrozenTrial], trial: FrozenTrial | optuna.Trial) -> l
     return chain
 
 
+@uninterrupted()
 def finish_early(study: optuna.Study, trial: FrozenTrial | optuna.Trial, reason: str, mark: str = "") -> None:
     """FAIL with its reason. What is marked `died` is taken up again; what failed by itself is not."""
     try:
@@ -244,15 +247,28 @@ def claim(
     `seconds` is the first lease; `sampler` gives the sampler of the r-th new trial.
     """
     while True:
+        trial = take(study, n_trials, max_retries, seconds, sampler)
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if trial is not None or all("owner" in other.user_attrs for other in running):
+            return trial
+        time.sleep(0.5)  # one is about to begin, or its process was killed just then
+
+
+# Ctrl-C in the middle of a transaction would leave it open, and the storage locked for all, this process included.
+@uninterrupted()
+def take(
+    study: optuna.Study,
+    n_trials: int,
+    max_retries: int,
+    seconds: float,
+    sampler: Callable[[int], optuna.samplers.BaseSampler],
+) -> optuna.Trial | None:
+    """A trial for this process, if there is one just now."""
+    while True:
         bury(study, n_trials, max_retries)
         trials = study.get_trials(deepcopy=False)
-        waiting = any(trial.state == TrialState.WAITING for trial in trials)
         made = sum(map(is_new, trials))
-        if not waiting and made >= n_trials:
-            running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-            if any("owner" not in trial.user_attrs for trial in running):
-                time.sleep(0.5)  # about to begin, or killed just then
-                continue
+        if made >= n_trials and not any(trial.state == TrialState.WAITING for trial in trials):
             return None
         study.sampler = sampler(made)
         trial = study.ask()
@@ -293,6 +309,7 @@ class Reporter:
         self.number = number
         self.score = score
 
+    @uninterrupted()
     def __call__(self, line: Mapping[str, Any]) -> None:
         """After an epoch, with its line of metrics.jsonl.
 
@@ -308,6 +325,7 @@ class Reporter:
         if self.study.pruner.prune(self.study, trial):
             raise Pruned(f"stopped early after epoch {epoch}: {self.score} {line[self.score]:.2f} is not promising")
 
+    @uninterrupted()
     def repeat(self, metrics: Path) -> None:
         """Tell the scores of the epochs that an earlier trial left in this run directory."""
         if len(self.study.directions) > 1 or not metrics.exists():

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from gacsnn import progress
 from gacsnn.config import Config
 from gacsnn.data import Splits
 from gacsnn.hardware import Machine
@@ -50,6 +51,10 @@ def conclude(result: dict[str, Any], folder: Path) -> None:
         "trained for": None if trained is None else f"{duration(trained)}, {result['epochs']} epochs",
         "results in": folder,
     }
+    if progress.label:  # one of many: a line is enough
+        kept = ("top-1", "energy", "trained for")
+        log.info(", ".join(str(lines[name]) for name in kept if lines[name] is not None))
+        return
     log.info("")
     for name, value in lines.items():
         if value is None:

@@ -9,6 +9,7 @@ This module and launch.py are the only ones that know Hydra.
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperCo
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gacsnn.errors import InputError, Pruned, SweepError, nearest
+from gacsnn.files import uninterrupted, write_text
 
 if TYPE_CHECKING:
     import optuna
@@ -275,10 +277,10 @@ class Sweep:
             point[name] = values[index]
         return point
 
+    @uninterrupted()
     def open(self) -> None:
         """Open or make the study; write beside the trials where it is."""
         from gacsnn import study
-        from gacsnn.files import write_text
 
         if self.options["sampler"].get("_target_", "").endswith("GridSampler"):
             points = 1
@@ -331,6 +333,7 @@ class Sweep:
             self.run(trials)
             self.stop_after_failures()
 
+    @uninterrupted()
     def prepare(self, trial: "optuna.Trial") -> bool:
         """Choose the trial's parameters; False when it is over already, for a bad combination or a known result."""
         from gacsnn import study
@@ -377,6 +380,7 @@ class Sweep:
         for trial, returned in zip(trials, returns, strict=True):
             self.tell(trial, returned)
 
+    @uninterrupted()
     def job(self, trial: "optuna.Trial") -> list[str]:
         """The overrides of a trial's run, in its own directory, where an earlier trial may have left its epochs."""
         from gacsnn import study
@@ -387,13 +391,13 @@ class Sweep:
             if left.exists() and not folder.exists():
                 left.rename(folder)
         known = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", f"hydra.sweep.subdir='{trial.number}'"]
+        folder.mkdir(exist_ok=True)
+        about = {"study": self.name, "storage": self.url, "trial": trial.number, "params": trial.params}
+        write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
         going_on = (folder / "checkpoints" / "last.pt").exists() and (folder / "config.yaml").exists()
         if going_on:
             self.reporter(trial.number).repeat(folder / "metrics.jsonl")
             known.append(f"resume='{folder}'")
-        elif (folder / "config.yaml").exists():  # killed in its first epoch
-            (folder / "config.yaml").unlink()
-            (folder / "metrics.jsonl").unlink(missing_ok=True)
         return [*self.overrides(trial.params), *known]
 
     def reporter(self, number: int) -> Any:
@@ -401,6 +405,7 @@ class Sweep:
 
         return study.Reporter(self.study, number, self.options["objectives"][0])
 
+    @uninterrupted()
     def tell(self, trial: "optuna.Trial", returned: Any) -> None:
         import math
 
@@ -416,6 +421,8 @@ class Sweep:
             return
         except Exception as error:
             study.finish_early(self.study, trial, study.first_line(error))
+            del returned
+            gc.collect()  # the traceback holds the tensors of the run that failed: memory that the next one needs
             self.say(trial, f"failed: {study.first_line(error)}")
             return
         values = list(value) if isinstance(value, Sequence) else [value]

@@ -17,9 +17,12 @@ from pathlib import Path
 import optuna
 import pytest
 from conftest import ROOT, Launch, start
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from gacsnn.study import claim, finish_early, open_storage, open_study, standing
+from gacsnn.sweep import share, visible_gpus
 
 # A trial of half a second.
 SMALL = ("hardware=cpu", "hardware.threads=1", "model.width=0.05", "limit_train=64", "limit_eval=32", "epochs=2")
@@ -49,6 +52,8 @@ def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
             assert run == tmp_path / FOLDER / str(trial.number)
         assert result(run)["config_hash"] == trial.user_attrs["config_hash"]
         assert result(run)["validation_top1"] == trial.value
+        if "reused" not in trial.user_attrs:
+            assert json.loads((run / "trial.json").read_text())["trial"] == trial.number
         assert [line["epoch"] for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())] == [1, 2]
     return study
 
@@ -387,3 +392,23 @@ def test_a_silent_trial_of_another_machine_is_taken_up_when_its_lease_is_over() 
     assert again is not None
     assert again.user_attrs["retry_of"] == 0
     assert study.trials[0].user_attrs["reason"].startswith("nothing was heard")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 12))
+def test_workers_share_the_cores(cores: int, count: int) -> None:
+    numbers = list(range(10, 10 + cores))
+    shares = [share(numbers, index, count) for index in range(count)]
+    assert all(shares)
+    if count <= cores:
+        assert [core for one in shares for core in one] == numbers
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    else:
+        assert {core for one in shares for core in one} == set(numbers)
+
+
+def test_workers_are_given_the_gpus_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert visible_gpus() == ["2", "5"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []
