@@ -8,6 +8,7 @@ import csv
 import html
 import io
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ def show(folder: Path) -> dict[str, Any]:
     trials = standing(study)
     best = study.best_trials if any(trial.state == TrialState.COMPLETE for trial in trials) else []
     rows = [row(trial, objectives, trial.number in {b.number for b in best}) for trial in trials]
-    importance = importances(study, objectives)
+    importance = importances(study)
     report = folder / "report"
     report.mkdir(exist_ok=True)
     write_csv(rows, report / "trials.csv")
@@ -89,15 +90,18 @@ def row(trial: FrozenTrial, objectives: list[str], best: bool) -> dict[str, Any]
     }
 
 
-def importances(study: optuna.Study, objectives: list[str]) -> dict[str, float]:
+def importances(study: optuna.Study) -> dict[str, float]:
     """How much each parameter matters for the first objective; nothing where too little is known."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if len(complete) < 4 or len({trial.values[0] for trial in complete}) < 2:
         return {}
-    target = (lambda trial: trial.values[0]) if len(objectives) > 1 else None
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator() if target is None else None
+    low = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1  # the evaluator wants low targets
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     try:
-        return optuna.importance.get_param_importances(study, evaluator=evaluator, target=target)
+        with warnings.catch_warnings(action="ignore"):  # which say that it does
+            return optuna.importance.get_param_importances(
+                study, evaluator=evaluator, target=lambda trial: low * trial.values[0]
+            )
     except (RuntimeError, ValueError) as error:  # such as parameters without any variation
         log.info(f"importance of the parameters: {error}")
         return {}
