@@ -187,7 +187,7 @@ class Sweep:
         self.probes = self.probe()
         self.directions = self.read_directions()
         self.pruner = self.make("pruner")
-        self.make_sampler(0)
+        self.try_sampler()
         self.open()
 
     def probe(self) -> "list[Config]":
@@ -269,6 +269,21 @@ class Sweep:
             return self.make("sampler")
         return self.make("sampler", seed=seed + rank)
 
+    def try_sampler(self) -> None:
+        """Draw a few points in memory: some samplers find out late that a package or a bound is missing."""
+        import optuna
+
+        from gacsnn.study import first_line
+
+        rehearsal = optuna.create_study(directions=self.directions)
+        for rank in range(3):
+            rehearsal.sampler = self.make_sampler(rank)
+            try:
+                trial = rehearsal.ask(self.space)
+            except (ImportError, ValueError, TypeError, RuntimeError) as error:
+                raise InputError(f"hydra/sweeper/sampler: cannot search this space: {first_line(error)}") from None
+            rehearsal.tell(trial, [float(rank)] * len(self.directions))
+
     def grid_point(self, rank: int) -> dict[str, Any]:
         point = {}
         for name, distribution in reversed(self.space.items()):
@@ -289,13 +304,13 @@ class Sweep:
             self.n_trials = min(self.n_trials, points)
         self.name = self.options["study_name"] or self.folder.name
         self.url = self.options["storage"] or f"sqlite:///{self.folder / 'study.db'}"
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.storage = study.open_storage(self.url)
         self.study = study.open_study(self.name, self.storage, self.directions, self.identity())
         self.study.pruner = self.pruner
         about = {"study": self.name, "storage": self.url, "objectives": list(self.options["objectives"])}
         if self.study.user_attrs.get("objectives") != about["objectives"]:
             self.study.set_user_attr("objectives", about["objectives"])
+        self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / "study.json", json.dumps(about, indent=2) + "\n")
 
     def identity(self) -> dict[str, Any]:
@@ -328,10 +343,11 @@ class Sweep:
                     break
                 if self.prepare(trial):
                     trials.append(trial)
+            if trials:
+                self.run(trials)
+            self.stop_after_failures()
             if not trials:
                 return
-            self.run(trials)
-            self.stop_after_failures()
 
     @uninterrupted()
     def prepare(self, trial: "optuna.Trial") -> bool:

@@ -412,3 +412,16 @@ def test_workers_are_given_the_gpus_that_are_visible(monkeypatch: pytest.MonkeyP
     assert visible_gpus() == ["2", "5"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert visible_gpus() == []
+
+
+def test_bad_combinations_fail_one_by_one_and_too_many_stop_the_sweep(launch: Launch, tmp_path: Path) -> None:
+    # Each end of the search is fine by itself; momentum 0 with Nesterov is not.
+    search = ("-m", "sweeps=t_lr", *SMALL, "hydra/sweeper/sampler=grid", "optimizer=sgd", "T=1", "optimizer.lr=0.1")
+    space = ("optimizer.nesterov=false,true", "optimizer.momentum=0.9,0.0")
+    assert launch(*search, *space).code == 0
+    trials = load(tmp_path / FOLDER).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
+    assert "nesterov=true needs momentum > 0" in trials[3].user_attrs["reason"]
+    said = launch(*search, *space, "hydra.sweeper.max_failure_rate=0.0", "hydra.sweeper.study_name=strict")
+    assert said.code == 1
+    assert "1 of 4 trials failed" in said.err
