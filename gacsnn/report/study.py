@@ -96,9 +96,9 @@ def importances(study: optuna.Study) -> dict[str, float]:
     if len(complete) < 4 or len({trial.values[0] for trial in complete}) < 2:
         return {}
     low = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1  # the evaluator wants low targets
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     try:
-        with warnings.catch_warnings(action="ignore"):  # which say that it does
+        with warnings.catch_warnings(action="ignore"):  # which say that it does, and that it is new
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
             return optuna.importance.get_param_importances(
                 study, evaluator=evaluator, target=lambda trial: low * trial.values[0]
             )
