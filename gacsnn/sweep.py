@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from gacsnn.config import Config
 
 TRIAL = "GACSNN_TRIAL"  # environment of a job: the number of its trial
+WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and how many there are
+
 # What a search may look for: numbers of `result.json` that need no test split.
 OBJECTIVES = (
     *("validation_top1", "energy_mj", "energy_full_mj", "firing_rate", "sops", "macs", "params"),
     *("train_seconds", "images_per_second"),
 )
-
-WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and how many there are
 
 
 @dataclass
