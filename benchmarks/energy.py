@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from gacsnn import create_model
-from gacsnn.energy import PJ_IN_MJ, count_macs, part_of
+from gacsnn.energy import PJ_IN_MJ, count_macs
 from gacsnn.files import write_text
 
 MAC_PJ, AC_PJ = 4.6, 0.9
@@ -27,9 +27,9 @@ def implied(name: str, T: int, millijoules: float) -> list[str]:
     """A line of the table: the mean firing rate that makes the paper's convention give the published figure."""
     with torch.device("meta"):
         model = create_model(name, T=T, num_classes=1000, layout="imagenet")
-    macs = count_macs(model, SIZE)
-    stem = sum(count for layer, count in macs.items() if part_of(layer) == "stem")
-    gate = sum(count for layer, count in macs.items() if part_of(layer) == "gate")
+    macs, inputs = count_macs(model, SIZE), model.layer_inputs()
+    stem = sum(count for layer, count in macs.items() if inputs[layer].part == "stem")
+    gate = sum(count for layer, count in macs.items() if inputs[layer].part == "gate")
     rest = sum(macs.values()) - stem - gate
     stem_mj, gate_mj = MAC_PJ * PJ_IN_MJ * stem, MAC_PJ * PJ_IN_MJ * gate
     rate = (millijoules - stem_mj) / (AC_PJ * PJ_IN_MJ * rest)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gacsnn.data.augment import cutmix_box
     from gacsnn.models import create_model
     from gacsnn.neuron import LIF
-    from gacsnn.reference import load_reference
+    from gacsnn.weights import load_reference
 
 __all__ = ["LIF", "create_model", "cutmix_box", "load_reference"]
 
@@ -20,7 +20,7 @@ _HOMES = {
     "LIF": "gacsnn.neuron",
     "create_model": "gacsnn.models",
     "cutmix_box": "gacsnn.data.augment",
-    "load_reference": "gacsnn.reference",
+    "load_reference": "gacsnn.weights",
 }
 
 

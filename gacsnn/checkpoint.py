@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gacsnn.config import Config, validate
 from gacsnn.errors import InputError
@@ -80,31 +80,6 @@ def config_of(content: Mapping[str, Any], source: str) -> Config:
         return validate(content["config"])
     except InputError as error:
         raise InputError(f"{source}: written by a version with other options ({error})") from None
-
-
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Put the weights into the model, all or none. `source` begins the message of an error.
-
-    Raises:
-        InputError: naming what is missing, left over or of another shape.
-    """
-    own = model.state_dict()
-    weights = {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
-    missing = [name for name in own if name not in weights]
-    extra = [name for name in weights if name not in own]
-    shapes = [
-        f"{name} is {list(weights[name].shape)} there and {list(own[name].shape)} here"
-        for name in own
-        if name in weights and weights[name].shape != own[name].shape
-    ]
-    faults = [
-        *([f"{len(missing)} tensors are missing, {missing[0]} first"] if missing else []),
-        *([f"{len(extra)} are left over, {extra[0]} first"] if extra else []),
-        *([f"{len(shapes)} differ in shape: {shapes[0]}"] if shapes else []),
-    ]
-    if faults:
-        raise InputError(f"{source}: of another architecture: {'; '.join(faults)}")
-    model.load_state_dict(dict(weights))
 
 
 def random_state() -> dict[str, Any]:

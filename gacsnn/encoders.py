@@ -1,20 +1,65 @@
-"""Encoders: from a batch of static pictures to currents or spikes for T time steps, through the network's stem.
+"""Encoders: from a batch of static images to currents or spikes for T time steps, through the network's stem.
 
 `gac` is Gated Attention Coding (Qiu et al., AAAI 2024, arXiv 2308.06582); `direct` is plain direct coding; `poisson`,
 `latency` and `phase` turn each pixel into spikes first. Each is an `nn.Module` made as
-`Encoder(stem, channels, T, neuron, **options)` that maps pictures [B, 3, H, W] to [T, B, channels, H', W'].
+`Encoder(stem, channels, T, neuron, **options)` that maps images [B, 3, H, W] to [T, B, channels, H', W'], and says of
+each of its layers what it reads (`layer_inputs`).
 
-`static` ones take normalised pictures. Their stem current c is the same at every step, so stem and gate are
+`static` ones take normalised images. Their stem current c is the same at every step, so stem and gate are
 computed once and not T times; the results are the same (see `RepeatedBatchNorm2d` for the one correction). The others
 take pixels in [0, 1], not normalised before or after: the batch norm behind the stem's convolution scales their spikes.
 """
 
 import math
 from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class LayerInput(NamedTuple):
+    """What a layer reads; for the energy account.
+
+    part: where the layer stands in the network: stem, gate, stage N, shortcuts or head.
+    kind: "spikes", "real values", "membrane potential" or "mean of spikes".
+    spiking_layer: the LIF or spike code whose firing rate stands for the input; "" where there is none.
+    repeated: the released programs compute the layer T times, where once is exact.
+    """
+
+    part: str
+    kind: str
+    spiking_layer: str = ""
+    repeated: bool = False
+
+
+def within(name: str, inputs: dict[str, LayerInput]) -> dict[str, LayerInput]:
+    """The same layers, named as seen from outside the module `name`."""
+    return {
+        f"{name}.{layer}": reads._replace(spiking_layer=reads.spiking_layer and f"{name}.{reads.spiking_layer}")
+        for layer, reads in inputs.items()
+    }
+
+
+def convolutions(module: nn.Module) -> list[str]:
+    return [name for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d)]
+
+
+class Encoder(nn.Module):
+    """What all encoders have: the stem, and what is known of their layers."""
+
+    static: ClassVar[bool]
+    products: ClassVar[int] = 0  # multiplications an element of the output, beside those of layers
+
+    def __init__(self, stem: nn.Module) -> None:
+        super().__init__()
+        self.stem = stem
+
+    def layer_inputs(self) -> dict[str, LayerInput]:
+        """What each layer with weights reads, by its name in the encoder; the static stem reads the image."""
+        stem = LayerInput("stem", "real values", repeated=True)
+        return within("stem", dict.fromkeys(convolutions(self.stem), stem))
 
 
 def per_frame(x: Tensor, *modules: nn.Module) -> Tensor:
@@ -27,7 +72,7 @@ def per_frame(x: Tensor, *modules: nn.Module) -> Tensor:
 
 
 class RepeatedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over [B, C, H, W] that stands for a batch in which each picture is repeated T times.
+    """BatchNorm2d with the running statistics of the batch repeated T times; over [B, C, H, W].
 
     Mean and biased variance of a repeated batch are those of the batch. Only the running variance differs: PyTorch
     multiplies the biased variance by n / (n - 1), and n is T*B*H*W there and B*H*W here.
@@ -56,27 +101,26 @@ class RepeatedBatchNorm2d(nn.BatchNorm2d):
         return output
 
 
-class Direct(nn.Module):
+class Direct(Encoder):
     """Direct coding: the stem's current at every step. There is no LIF here: the first block begins with one."""
 
     static = True
 
     def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module]) -> None:
-        super().__init__()
-        self.stem = stem
+        super().__init__(stem)
         self.T = T
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] -> currents [T, B, C, H', W']."""
+        """Images [B, 3, H, W] -> currents [T, B, C, H', W']."""
         current = self.stem(images)
         return current.expand(self.T, *current.shape)
 
 
 class TemporalAttention(nn.Module):
-    """TA: a weight for each picture and time step, before the sigmoid.
+    """TA: a weight for each image and time step, before the sigmoid.
 
-    The gate's input is pooled over (C, H, W) by mean and by maximum; both go through one perceptron over the T axis
-    (T -> T // 2 -> T, no biases) and are added. That input is the same at every step, hence so are the pools.
+    The gate's input is pooled over (C, H, W) by mean and by maximum; both go through one two-layer perceptron over the T
+    axis (T -> T // 2 -> T, no biases) and are added. That input is the same at every step, hence so are the pools.
     The reference fails at T = 1, where T // 2 = 0; here the hidden layer has at least one unit.
     """
 
@@ -84,14 +128,14 @@ class TemporalAttention(nn.Module):
         super().__init__()
         self.T = T
         hidden = max(1, T // 2)
-        self.perceptron = nn.Sequential(nn.Linear(T, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, T, bias=False))
+        self.mlp = nn.Sequential(nn.Linear(T, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, T, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W], the same at every step -> [B, T]."""
         mean = x.mean(dim=(1, 2, 3))
         maximum = x.amax(dim=(1, 2, 3))
         steps = torch.stack([mean, maximum]).unsqueeze(-1).expand(2, -1, self.T)
-        return self.perceptron(steps).sum(dim=0)
+        return self.mlp(steps).sum(dim=0)
 
 
 class SpatialChannelAttention(nn.Module):
@@ -114,19 +158,20 @@ class SpatialChannelAttention(nn.Module):
         return self.conv2(F.pad(hidden, self.padding))
 
 
-class GAC(nn.Module):
+class GAC(Encoder):
     """Gated Attention Coding: sigmoid(TA(x) * SCA(x)) * LIF(c), with c the stem's current.
 
     The gate reads real values, not the spikes, and the product is taken before the sigmoid. The output is
-    real-valued. The perceptron of TA ties the weights to T.
+    real-valued. TA's perceptron ties the weights to T.
 
     Args:
         kernel: side of SCA's two convolutions; 4 in the released programs.
-        gate: what the gate reads: "stem", x = c, as the released programs do; or "image", x = the picture, with the
+        gate: what the gate reads: "stem", x = c, as the released programs do; or "image", x = the image, with the
             gate beside the stem as the paper's figure draws it (SCA's first convolution then has the stem's stride).
     """
 
     static = True
+    products = 2  # TA * SCA, and gate * spike
 
     def __init__(
         self,
@@ -137,12 +182,11 @@ class GAC(nn.Module):
         kernel: int = 4,
         gate: str = "stem",
     ) -> None:
-        super().__init__()
+        super().__init__(stem)
         if gate not in ("stem", "image"):
             raise ValueError(f"gate={gate!r}: choose one of stem, image")
         if kernel < 1:
             raise ValueError(f"kernel={kernel}: should be at least 1")
-        self.stem = stem
         self.T = T
         self.lif = neuron()
         self.gate = gate
@@ -154,12 +198,22 @@ class GAC(nn.Module):
             self.spatial_channel = SpatialChannelAttention(3, channels, kernel, stride)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] -> gated spikes [T, B, C, H', W']."""
+        """Images [B, 3, H, W] -> gated spikes [T, B, C, H', W']."""
         current = self.stem(images)
         spikes = self.lif(current.expand(self.T, *current.shape))
         x = current if self.gate == "stem" else images
         temporal = self.temporal(x).t()[:, :, None, None, None]
         return torch.sigmoid(temporal * self.spatial_channel(x)) * spikes
+
+    def layer_inputs(self) -> dict[str, LayerInput]:
+        """The gate reads real values; `products` are its two multiplications."""
+        gate = LayerInput("gate", "real values")
+        return {
+            **super().layer_inputs(),
+            **within("temporal", {"mlp.0": gate, "mlp.2": gate}),
+            **within("spatial_channel", dict.fromkeys(("conv1", "conv2"), gate._replace(repeated=True))),
+            "products": gate._replace(spiking_layer="lif"),
+        }
 
 
 def poisson_code(pixels: Tensor, T: int) -> Tensor:
@@ -203,7 +257,7 @@ def phase_code(pixels: Tensor, T: int) -> Tensor:
 CODES: dict[str, Callable[..., Tensor]] = {"poisson": poisson_code, "latency": latency_code, "phase": phase_code}
 
 
-class Coding(nn.Module):
+class SpikeCode(nn.Module):
     """A code as a module, so that its spikes can be counted like a layer's."""
 
     def __init__(self, code: Callable[..., Tensor], T: int, **options: str) -> None:
@@ -217,35 +271,40 @@ class Coding(nn.Module):
         return self.code(pixels, self.T, **self.options)
 
 
-class Coded(nn.Module):
+class PixelEncoder(Encoder):
     """A code of the pixels, and the stem on its spikes at every step. It keeps nothing from one batch to the next."""
 
     static = False
     code: Callable[..., Tensor]
 
     def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module], **options: str) -> None:
-        super().__init__()
-        self.coding = Coding(type(self).code, T, **options)
-        self.stem = stem
+        super().__init__(stem)
+        self.coding = SpikeCode(type(self).code, T, **options)
 
     def forward(self, images: Tensor) -> Tensor:
         """Pixels [B, 3, H, W] in [0, 1] -> currents [T, B, C, H', W']."""
         return per_frame(self.coding(images), self.stem)
 
+    def layer_inputs(self) -> dict[str, LayerInput]:
+        """The stem's first convolution reads the code's spikes, at every step; further ones what that gives."""
+        first, *others = convolutions(self.stem)
+        spikes, current = LayerInput("stem", "spikes", "coding"), LayerInput("stem", "real values")
+        return {f"stem.{first}": spikes, **within("stem", dict.fromkeys(others, current))}
 
-class Poisson(Coded):
+
+class Poisson(PixelEncoder):
     code = staticmethod(CODES["poisson"])
 
 
-class Latency(Coded):
+class Latency(PixelEncoder):
     code = staticmethod(CODES["latency"])
 
 
-class Phase(Coded):
+class Phase(PixelEncoder):
     code = staticmethod(CODES["phase"])
 
 
-ENCODERS: dict[str, type[GAC | Direct | Coded]] = {
+ENCODERS: dict[str, type[GAC | Direct | PixelEncoder]] = {
     "gac": GAC,
     "direct": Direct,
     "poisson": Poisson,

@@ -1,6 +1,6 @@
 """How much a network spikes, and what its arithmetic would cost in energy.
 
-Two accounts of the energy of one picture, after Horowitz (ISSCC 2014) at 4.6 pJ a multiply-accumulate (MAC) and 0.9 pJ
+Two accounts of the energy per image, after Horowitz (ISSCC 2014) at 4.6 pJ a multiply-accumulate (MAC) and 0.9 pJ
 an accumulate (AC):
 
 - `paper`: the convention of the GAC and MS-ResNet papers. The stem as MACs; every layer of the stages, shortcuts
@@ -12,7 +12,7 @@ an accumulate (AC):
 Neither counts batch norm (it folds into the convolution), the LIF's own update, pooling, or memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gacsnn.config import Energy
-from gacsnn.encoders import GAC, Coding
-from gacsnn.models import Block, SpikingResNet
+from gacsnn.encoders import Encoder, SpikeCode
+from gacsnn.models import SpikingResNet
 from gacsnn.neuron import LIF
 
 PJ_IN_MJ = 1e-9
@@ -33,36 +32,40 @@ class FiringRates:
 
     def __init__(self) -> None:
         self.spikes: dict[str, Tensor] = {}
-        self.sites: dict[str, int] = {}
+        self.neuron_steps: dict[str, int] = {}
 
     def count(self, layer: str, spikes: Tensor) -> None:
         fired = spikes.detach().flatten(1).sum(dim=1, dtype=torch.float64)
         self.spikes[layer] = self.spikes[layer] + fired if layer in self.spikes else fired
-        self.sites[layer] = self.sites.get(layer, 0) + spikes.numel()
+        self.neuron_steps[layer] = self.neuron_steps.get(layer, 0) + spikes.numel()
 
     def by_layer(self) -> dict[str, float]:
         """Mean spike of each spiking layer, in [0, 1], in forward order."""
-        return {layer: float(spikes.sum()) / self.sites[layer] for layer, spikes in self.spikes.items()}
+        return {layer: float(spikes.sum()) / self.neuron_steps[layer] for layer, spikes in self.spikes.items()}
 
     def by_step(self) -> dict[str, list[float]]:
         """Mean spike of each spiking layer at each time step, in [0, 1]."""
-        return {layer: (spikes * len(spikes) / self.sites[layer]).tolist() for layer, spikes in self.spikes.items()}
+        return {
+            layer: (spikes * len(spikes) / self.neuron_steps[layer]).tolist() for layer, spikes in self.spikes.items()
+        }
 
     def mean(self) -> float:
-        """Spikes a neuron and time step over all LIF layers, in [0, 1]. The spikes of a coding are not neurons'."""
+        """Spikes a neuron and time step over all LIF layers, in [0, 1]. The spikes of a code are not neurons'."""
         layers = [layer for layer in self.spikes if not layer.endswith("coding")]
-        return float(sum(self.spikes[layer].sum() for layer in layers)) / max(1, sum(self.sites[x] for x in layers))
+        return float(sum(self.spikes[layer].sum() for layer in layers)) / max(
+            1, sum(self.neuron_steps[x] for x in layers)
+        )
 
 
 @contextmanager
 def firing_rates(model: nn.Module) -> Iterator[FiringRates]:
-    """Count the spikes of every LIF and every coding in the model while the context lasts."""
+    """Count the spikes of every LIF and every spike code in the model while the context lasts."""
     rates = FiringRates()
 
     def hook(layer: str) -> torch.utils.hooks.RemovableHandle:
         return modules[layer].register_forward_hook(lambda _module, _inputs, spikes: rates.count(layer, spikes))
 
-    modules = {name: module for name, module in model.named_modules() if isinstance(module, LIF | Coding)}
+    modules = {name: module for name, module in model.named_modules() if isinstance(module, LIF | SpikeCode)}
     handles = [hook(layer) for layer in modules]
     try:
         yield rates
@@ -72,9 +75,9 @@ def firing_rates(model: nn.Module) -> Iterator[FiringRates]:
 
 
 def count_macs(model: SpikingResNet, size: tuple[int, int]) -> dict[str, int]:
-    """Multiply-accumulates for one picture of H x W over all time steps, layer by layer, in forward order.
+    """Multiply-accumulates for one image of H x W over all time steps, layer by layer, in forward order.
 
-    Counted from the network itself, by what each convolution and linear layer gives for a black picture; a static
+    Counted from the network itself, by what each convolution and linear layer gives for a black image; a static
     encoder's stem and gate are computed once. Biases are not counted. `encoder.products` are GAC's two products,
     TA * SCA and gate * spike.
     """
@@ -87,8 +90,8 @@ def count_macs(model: SpikingResNet, size: tuple[int, int]) -> dict[str, int]:
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             handles.append(module.register_forward_hook(count(name, module.weight[0].numel())))
-        elif isinstance(module, GAC):
-            handles.append(module.register_forward_hook(count(f"{name}.products", 2)))
+        elif isinstance(module, Encoder) and module.products:
+            handles.append(module.register_forward_hook(count(f"{name}.products", module.products)))
     training = [module for module in model.modules() if module.training]
     weight = next(model.parameters())
     try:
@@ -104,9 +107,9 @@ def count_macs(model: SpikingResNet, size: tuple[int, int]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Row:
-    """One term of the accounts, for one picture and all its time steps. Energy in millijoules, firing rates in [0, 1].
+    """One term of the accounts, for one image and all its time steps. Energy in millijoules, firing rates in [0, 1].
 
-    `rates`, one a time step, are those of `spiking_layer`, the LIF or coding before the layer; empty where there is
+    `rates`, one a time step, are those of `spiking_layer`, the LIF or spike code before the layer; empty where there is
     none. `sops` are the synaptic operations: macs times firing rate, 0 where the layer's input is no spikes.
     """
 
@@ -126,67 +129,43 @@ class Row:
 
 
 def energy_account(
-    model: SpikingResNet, size: tuple[int, int], rates_by_step: dict[str, list[float]], options: Energy
+    model: SpikingResNet,
+    size: tuple[int, int],
+    rates_by_step: Mapping[str, list[float]],
+    *,
+    mac_pj: float = 4.6,
+    ac_pj: float = 0.9,
+    encoder: str = "once",
 ) -> list[Row]:
-    """Both accounts of one picture of H x W, a row for each layer of the network, from its measured firing rates."""
-    mac, ac = options.mac_pj * PJ_IN_MJ, options.ac_pj * PJ_IN_MJ
-    feeds = spiking_inputs(model)
+    """Both accounts for one image of H x W, a row for each layer of the network, from its measured firing rates.
+
+    Args:
+        model: says of each of its layers what that layer reads.
+        size: (H, W) of the image.
+        rates_by_step: for each spiking layer its firing rate at each time step, in [0, 1].
+        mac_pj: energy of a multiply-accumulate, pJ.
+        ac_pj: energy of an accumulate, pJ.
+        encoder: count stem and gate "once" per image, or "repeated", T times, as released.
+    """
+    mac, ac = mac_pj * PJ_IN_MJ, ac_pj * PJ_IN_MJ
+    inputs = model.layer_inputs()
     rows = []
     for layer, macs in count_macs(model, size).items():
-        part = part_of(layer)
-        if options.encoder == "repeated" and layer.startswith(REPEATED) and "encoder.coding" not in rates_by_step:
+        reads = inputs[layer]
+        if encoder == "repeated" and reads.repeated:
             macs *= model.T
-        spiking_layer = feeds.get(layer, "")
-        rates = rates_by_step.get(spiking_layer, [])
+        rates = rates_by_step[reads.spiking_layer] if reads.spiking_layer else []
         operations = macs * sum(rates) / model.T
-        spikes = INPUTS.get(part, "spikes") == "spikes" and bool(rates)
-        paper = 0.0 if part == "gate" else ac * operations if rates else mac * macs
+        spikes = reads.kind == "spikes"
+        paper = 0.0 if reads.part == "gate" else ac * operations if rates else mac * macs
         full = ac * operations if spikes else mac * macs
-        source = "spikes" if spikes else INPUTS.get(part, "real values")
-        rows.append(
-            Row(
-                layer,
-                part,
-                source,
-                macs,
-                spiking_layer if rates else "",
-                rates,
-                operations if spikes else 0.0,
-                paper,
-                full,
-            )
-        )
+        sops = operations if spikes else 0.0
+        rows.append(Row(layer, reads.part, reads.kind, macs, reads.spiking_layer, rates, sops, paper, full))
     return rows
 
 
-# What a part of the network reads where that is not spikes; the stem reads real values, or the spikes of a coding.
-INPUTS = {"gate": "real values", "shortcuts": "membrane potential", "head": "mean of spikes"}
-
-# What the released programs compute T times and we compute once.
-REPEATED = ("encoder.stem.", "encoder.spatial_channel.")
-
-
-def spiking_inputs(model: SpikingResNet) -> dict[str, str]:
-    """For a layer, the LIF or coding whose firing rate stands for its input: of its own, or of the block around it."""
-    feeds = {"head.linear": "head.lif", "encoder.stem.0": "encoder.coding", "encoder.products": "encoder.lif"}
-    for name, module in model.named_modules():
-        if isinstance(module, Block):
-            feeds |= {f"{name}.conv1": f"{name}.lif1", f"{name}.conv2": f"{name}.lif2"}
-            feeds |= {f"{name}.shortcut.{index}": f"{name}.lif1" for index in range(3)}
-    return feeds
-
-
-def part_of(layer: str) -> str:
-    """Where a layer stands in the network: stem, gate, stage N, shortcuts, head."""
-    if layer.startswith("encoder"):
-        return "stem" if layer.startswith("encoder.stem.") else "gate"
-    if layer.startswith("head."):
-        return "head"
-    return "shortcuts" if ".shortcut." in layer else f"stage {int(layer.split('.')[1]) + 1}"
-
-
 def totals(rows: list[Row]) -> dict[str, float]:
-    """What `result.json` holds of the accounts: of one picture, all time steps."""
+    """What `result.json` holds of the accounts: per image, all time steps."""
     return {
         "energy_mj": sum(row.paper_mj for row in rows),
         "energy_full_mj": sum(row.full_mj for row in rows),

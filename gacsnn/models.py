@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from gacsnn.encoders import ENCODERS, RepeatedBatchNorm2d, per_frame
+from gacsnn.encoders import ENCODERS, Encoder, LayerInput, RepeatedBatchNorm2d, convolutions, per_frame, within
 from gacsnn.errors import InputError, nearest
 from gacsnn.neuron import LIF, NEURONS
 
@@ -59,7 +59,7 @@ def halving(*blocks: int) -> tuple[Stage, ...]:
 STEM_WIDTH = 64
 
 LAYOUTS = {
-    # Small pictures, from 8x8 on. resnet18 and max_resnet18 are the papers'; the other rows are ours in their manner.
+    # Small images, from 8x8 on. resnet18 and max_resnet18 are the papers'; the other rows are ours in their manner.
     "cifar": Layout(
         neuron="cifar",
         bn_weight=1.0,
@@ -77,7 +77,7 @@ LAYOUTS = {
             ),
         },
     ),
-    # Pictures of 224x224 or so. resnet8 is ours, the others the papers'.
+    # Images of 224x224 or so. resnet8 is ours, the others the papers'.
     "imagenet": Layout(
         neuron="imagenet",
         bn_weight=0.5,
@@ -152,6 +152,16 @@ class Block(nn.Module):
         x = per_frame(self.lif2(x), self.conv2, self.bn2)
         return x + shortcut
 
+    def layer_inputs(self, stage: str) -> dict[str, LayerInput]:
+        """What each layer reads, by its name in the block; `stage` is the part of the network that the block is of."""
+        membrane = LayerInput("shortcuts", "membrane potential", "lif1")
+        shortcut = [] if self.shortcut is None else convolutions(self.shortcut)
+        return {
+            "conv1": LayerInput(stage, "spikes", "lif1"),
+            "conv2": LayerInput(stage, "spikes", "lif2"),
+            **{f"shortcut.{layer}": membrane for layer in shortcut},
+        }
+
 
 class Head(nn.Module):
     """LIF, global average pool, linear, at every step.
@@ -173,13 +183,14 @@ class Head(nn.Module):
         features = self.dropout(features.transpose(1, 2)).transpose(1, 2)
         return self.linear(features)
 
+    def layer_inputs(self) -> dict[str, LayerInput]:
+        return {"linear": LayerInput("head", "mean of spikes", "lif")}
+
 
 class SpikingResNet(nn.Module):
     """Encoder (with the stem inside), stages of blocks, head. Made by `create_model`."""
 
-    def __init__(
-        self, encoder: nn.Module, stages: nn.Sequential, head: nn.Module, T: int, layout: str, name: str
-    ) -> None:
+    def __init__(self, encoder: Encoder, stages: nn.Sequential, head: Head, T: int, layout: str, name: str) -> None:
         super().__init__()
         self.name = name
         self.layout = layout
@@ -189,8 +200,17 @@ class SpikingResNet(nn.Module):
         self.T = T
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] -> logits [B, T, classes]. A prediction is the mean over T."""
+        """Images [B, 3, H, W] -> logits [B, T, classes]. A prediction is the mean over T."""
         return self.head(self.stages(self.encoder(images)))
+
+    def layer_inputs(self) -> dict[str, LayerInput]:
+        """What each layer reads, by its full name."""
+        inputs = within("encoder", self.encoder.layer_inputs())
+        for name, module in self.named_modules():
+            if isinstance(module, Block):
+                stage = int(name.split(".")[1]) + 1
+                inputs |= within(name, module.layer_inputs(f"stage {stage}"))
+        return inputs | within("head", self.head.layer_inputs())
 
 
 def create_model(
@@ -211,7 +231,7 @@ def create_model(
         name: `resnet8`, `resnet18`, `resnet34`, `resnet104`; in the layout `cifar` also `max_resnet18`.
         T: number of time steps, at least 1.
         num_classes: number of classes, at least 1.
-        encoder: `gac` or `direct`, for normalised pictures; `poisson`, `latency` or `phase`, for pixels in [0, 1].
+        encoder: `gac` or `direct`, for normalised images; `poisson`, `latency` or `phase`, for pixels in [0, 1].
         layout: `cifar` (small stem, three stages) or `imagenet` (large stem, four stages).
         width: multiplier of all channel counts.
         stages: rows (width, blocks, first stride) in place of the table's.
@@ -232,9 +252,9 @@ def create_model(
         return max(1, round(channels * width))
 
     channels = scaled(STEM_WIDTH)
-    Encoder = ENCODERS[choice("encoder", encoder, ENCODERS)]
-    stem = nn.Sequential(*STEMS[network.stem](channels), RepeatedBatchNorm2d(channels, T if Encoder.static else 1))
-    code = Encoder(stem, channels, T, lif, **(encoder_options or {}))
+    make_encoder = ENCODERS[choice("encoder", encoder, ENCODERS)]
+    stem = nn.Sequential(*STEMS[network.stem](channels), RepeatedBatchNorm2d(channels, T if make_encoder.static else 1))
+    code = make_encoder(stem, channels, T, lif, **(encoder_options or {}))
     blocks = []
     for row in rows:
         stage = []

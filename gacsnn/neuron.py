@@ -22,14 +22,17 @@ import torch
 from torch import Tensor, nn
 
 
-def triangle(distance: Tensor, width: float) -> Tensor:
-    """max(0, 1 - |distance| / width) / width: area 1, zero from `width` on. Width 1 is the paper's CIFAR surrogate."""
-    return (1 - distance.abs() / width).clamp(min=0) / width
+def triangle(v_minus_threshold: Tensor, width: float) -> Tensor:
+    """max(0, 1 - |x| / width) / width: area 1, zero from `width` on. Width 1 is the paper's CIFAR surrogate.
+
+    SpikingJelly's PiecewiseQuadratic with alpha = 1 / width.
+    """
+    return (1 - v_minus_threshold.abs() / width).clamp(min=0) / width
 
 
-def rectangle(distance: Tensor, width: float) -> Tensor:
-    """1 / width where |distance| < width / 2, else 0. Width 1 is the paper's ImageNet surrogate."""
-    return (distance.abs() < width / 2).to(distance.dtype) / width
+def rectangle(v_minus_threshold: Tensor, width: float) -> Tensor:
+    """1 / width where |x| < width / 2, else 0. Width 1 is the paper's ImageNet surrogate. SpikingJelly's Rect."""
+    return (v_minus_threshold.abs() < width / 2).to(v_minus_threshold.dtype) / width
 
 
 SURROGATES = {"triangle": triangle, "rectangle": rectangle}
@@ -68,7 +71,7 @@ NEURONS: dict[str, dict[str, Any]] = {
 }
 
 
-class Fire(torch.autograd.Function):
+class LIFFunction(torch.autograd.Function):
     """The recursion over T and, as its derivative, the recursion backwards that the surrogate defines.
 
     Written out, because autograd through the forward loop would keep and visit five small tensors a step.
@@ -106,7 +109,8 @@ class LIF(nn.Module):
     """Leaky integrate-and-fire neurons. They keep no state between forward calls.
 
     Args:
-        decay: factor of the membrane potential from one time step to the next, in [0, 1].
+        decay: factor of the membrane potential from one time step to the next, in [0, 1]; snnTorch's `beta`, and
+            1 - 1 / `tau` of SpikingJelly's LIFNode with decay_input=False.
         threshold: a neuron fires when its membrane potential is strictly greater; above 0.
         surrogate: shape of ds/dh in the backward pass, "triangle" or "rectangle".
         surrogate_width: see the surrogate's own description; above 0.
@@ -140,7 +144,9 @@ class LIF(nn.Module):
 
     def forward(self, current: Tensor) -> Tensor:
         """Input current [T, B, ...] -> spikes of the same shape and type, 0 or 1."""
-        return Fire.apply(current, self.decay, self.threshold, self.surrogate, self.surrogate_width, self.detach_reset)
+        return LIFFunction.apply(
+            current, self.decay, self.threshold, self.surrogate, self.surrogate_width, self.detach_reset
+        )
 
     def extra_repr(self) -> str:
         return (

@@ -21,11 +21,11 @@ from gacsnn.inherit import ARCHITECTURE, CHANGEABLE, differences, inherit
 from gacsnn.models import SpikingResNet, create_model, find_network
 from gacsnn.pixels import Normalise
 from gacsnn.progress import log, speak
-from gacsnn.reference import load_reference, other_steps
 from gacsnn.report.energy import draw_rates, table, write_csv
 from gacsnn.results import RunDirectory, check_new_directory, make_directory, provenance
 from gacsnn.summary import announce, conclude, parameter_count
 from gacsnn.train import Training, train
+from gacsnn.weights import load_reference, load_weights, other_steps
 
 Result = dict[str, Any]
 Report = Callable[[Mapping[str, Any]], None]
@@ -216,7 +216,7 @@ def finish(training: Training, prepared: Prepared, directory: RunDirectory) -> R
 
 
 def measure(prepared: Prepared, weights: Path, split: str) -> Score:
-    checkpoint.load_weights(prepared.model, checkpoint.read(weights)["model"], f"checkpoint={weights}")
+    load_weights(prepared.model, checkpoint.read(weights)["model"], f"checkpoint={weights}")
     pictures = prepared.splits.for_evaluation(split)
     assert pictures is not None
     description = "testing" if split == "test" else "measuring"
@@ -308,7 +308,7 @@ def put_weights(model: SpikingResNet, state: Mapping[str, Any], source: str) -> 
         trained = checkpoint.config_of(state, source)
         if isinstance(model.encoder, GAC) and trained.encoder.name == "gac" and trained.T != model.T:
             raise InputError(f"{source}: {other_steps(trained.T, model.T)}")
-        checkpoint.load_weights(model, state["model"], source)
+        load_weights(model, state["model"], source)
     else:
         load_reference(model, state, source)
 
@@ -317,7 +317,7 @@ def account(score: Score, prepared: Prepared) -> list[Row]:
     """Where the energy of a picture goes, at the firing rates just measured."""
     picture, _ = prepared.splits.test[0, 0]
     size = (picture.shape[-2], picture.shape[-1])
-    return energy_account(prepared.model, size, score.rates_by_step, prepared.config.energy)
+    return energy_account(prepared.model, size, score.rates_by_step, **prepared.config.energy.model_dump())
 
 
 def write_energy(rows: list[Row], directory: RunDirectory) -> None:

@@ -24,8 +24,8 @@ from gacsnn.files import write_text
 from gacsnn.losses import cross_entropy, tet
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import NEURONS
-from gacsnn.reference import reference_names
 from gacsnn.summary import parameter_count
+from gacsnn.weights import reference_names
 
 GOLDEN = Path(__file__).parent / "golden"
 NETWORKS = sorted(path.stem for path in GOLDEN.glob("*-r*.npz"))

@@ -381,4 +381,4 @@ def test_the_spikes_of_a_code_are_counted_beside_those_of_neurons(
     neurons = [layer for layer in rates.spikes if layer != "encoder.coding"]
     assert len(neurons) == 7
     total = sum(rates.spikes[layer].sum().item() for layer in neurons)
-    assert rates.mean() == pytest.approx(total / sum(rates.sites[layer] for layer in neurons))
+    assert rates.mean() == pytest.approx(total / sum(rates.neuron_steps[layer] for layer in neurons))

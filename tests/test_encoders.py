@@ -56,7 +56,7 @@ class Naive(nn.Module):
         conv, norm = copy.deepcopy(encoder.stem)
         self.conv, self.bn = conv, nn.BatchNorm2d(CHANNELS).double()
         self.bn.load_state_dict(norm.state_dict())
-        down, _, up = encoder.temporal.perceptron
+        down, _, up = encoder.temporal.mlp
         self.down = nn.Parameter(down.weight.detach()[:, :, None, None, None].clone())
         self.up = nn.Parameter(up.weight.detach()[:, :, None, None, None].clone())
         self.first = nn.Parameter(encoder.spatial_channel.conv1.weight.detach().clone())
@@ -79,7 +79,7 @@ class Naive(nn.Module):
 
 
 def gradients(encoder: GAC) -> list[Tensor | None]:
-    (conv, bn), (down, _, up), sca = encoder.stem, encoder.temporal.perceptron, encoder.spatial_channel
+    (conv, bn), (down, _, up), sca = encoder.stem, encoder.temporal.mlp, encoder.spatial_channel
     grads = [layer.grad for layer in (conv.weight, bn.weight, bn.bias)]
     grads += [weight.grad[:, :, None, None, None] for weight in (down.weight, up.weight)]
     return [*grads, sca.conv1.weight.grad, sca.conv2.weight.grad]
@@ -93,7 +93,7 @@ def test_gac_equals_stem_and_gate_computed_at_every_step(
     encoder = GAC(stem(T), CHANNELS, T, lambda: LIF(threshold=0.3, detach_reset=detach)).double()
     randomise(encoder, seed)
     naive = Naive(encoder)
-    assert encoder.temporal.perceptron[0].weight.shape == (max(1, T // 2), T)
+    assert encoder.temporal.mlp[0].weight.shape == (max(1, T // 2), T)
     images, repeated = (pictures(seed, batch, 3, height, width).requires_grad_() for _ in range(2))
     outputs, expected = encoder(images).transpose(0, 1), naive(repeated)
     close(outputs, expected)
@@ -166,7 +166,7 @@ def test_temporal_attention_gives_each_step_the_perceptron_of_mean_and_maximum(T
     attention = TemporalAttention(T).double()
     randomise(attention, T)
     current = pictures(T, 3, CHANNELS, 2, 3)
-    down, up = (layer.weight for layer in (attention.perceptron[0], attention.perceptron[2]))
+    down, up = (layer.weight for layer in (attention.mlp[0], attention.mlp[2]))
     for b, weights in enumerate(attention(current)):
         pools = current[b].sum() / current[b].numel(), current[b].max()
         close(weights, sum(up @ (down.sum(dim=1) * pool).clamp(min=0) for pool in pools))

@@ -61,8 +61,8 @@ def test_every_spiking_layer_of_a_network_is_counted() -> None:
     assert next(iter(rates.by_layer())) == "encoder.lif"
     assert list(rates.by_layer())[-1] == "head.lif"
     assert len(rates.by_layer()) == 1 + 2 * 3 + 1
-    assert rates.sites["encoder.lif"] == 3 * 2 * 4 * 8 * 8
-    assert rates.sites["head.lif"] == 3 * 2 * 32 * 2 * 2
+    assert rates.neuron_steps["encoder.lif"] == 3 * 2 * 4 * 8 * 8
+    assert rates.neuron_steps["head.lif"] == 3 * 2 * 32 * 2 * 2
     assert all(0 <= rate <= 1 for rate in rates.by_layer().values())
 
 

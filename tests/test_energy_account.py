@@ -147,7 +147,7 @@ def test_operations_are_those_of_the_published_table(
 ) -> None:
     model = full_size(size, T)
     for options, total in ((AS_RELEASED, released), (ONCE, once)):
-        rows = energy_account(model, (size.side, size.side), uniform(model, 0.1), options)
+        rows = energy_account(model, (size.side, size.side), uniform(model, 0.1), **options.model_dump())
         table_rows = [row for row in rows if ".temporal." not in row.layer and row.layer != "encoder.products"]
         columns = dict.fromkeys(["stem", "gate", *(f"stage {i + 1}" for i in range(len(size.stages)))], 0)
         for row in table_rows:
@@ -193,7 +193,7 @@ def test_every_layer_with_weights_is_a_row_of_what_it_does(
                 lambda _module, _inputs, output, layer=layer, inner=inner: seen.update({layer: output.numel() * inner})
             )
     model(torch.zeros(1, 3, 17, 13))
-    rows = energy_account(model, (17, 13), fabricated(model), ONCE)
+    rows = energy_account(model, (17, 13), fabricated(model), **ONCE.model_dump())
     assert {row.layer: row.macs for row in rows if row.layer != "encoder.products"} == seen
     assert len(rows) == len(seen) + (encoder == "gac")
 
@@ -243,7 +243,7 @@ def account_by_hand(
 def test_both_accounts_are_what_their_descriptions_say(name: str, encoder: str, layout: str, options: Energy) -> None:
     model = small(name, 3, encoder, layout)
     rates = fabricated(model)
-    rows = energy_account(model, (16, 16), rates, options)
+    rows = energy_account(model, (16, 16), rates, **options.model_dump())
     expected = account_by_hand(model, count_macs(model, (16, 16)), rates, options)
     assert [row.layer for row in rows] == list(expected)
     for row in rows:
@@ -257,12 +257,12 @@ def test_both_accounts_are_what_their_descriptions_say(name: str, encoder: str, 
 def test_every_row_says_what_it_reads_and_which_spikes_stand_for_its_input() -> None:
     model = small("resnet8", 2)
     rates = fabricated(model)
-    rows = {row.layer: row for row in energy_account(model, (8, 8), rates, ONCE)}
+    rows = {row.layer: row for row in energy_account(model, (8, 8), rates, **ONCE.model_dump())}
     said = {layer: (row.part, row.input, row.spiking_layer) for layer, row in rows.items()}
     assert said == {
         "encoder.stem.0": ("stem", "real values", ""),
-        "encoder.temporal.perceptron.0": ("gate", "real values", ""),
-        "encoder.temporal.perceptron.2": ("gate", "real values", ""),
+        "encoder.temporal.mlp.0": ("gate", "real values", ""),
+        "encoder.temporal.mlp.2": ("gate", "real values", ""),
         "encoder.spatial_channel.conv1": ("gate", "real values", ""),
         "encoder.spatial_channel.conv2": ("gate", "real values", ""),
         "encoder.products": ("gate", "real values", "encoder.lif"),
@@ -289,7 +289,7 @@ def test_the_stem_of_a_code_is_accumulated_at_every_step(encoder: str) -> None:
     model, static = small(encoder=encoder), small(encoder="direct")
     rates = fabricated(model)
     for options in (ONCE, AS_RELEASED):
-        stem = energy_account(model, (8, 8), rates, options)[0]
+        stem = energy_account(model, (8, 8), rates, **options.model_dump())[0]
         assert (stem.layer, stem.input, stem.spiking_layer) == ("encoder.stem.0", "spikes", "encoder.coding")
         assert stem.macs == 3 * count_macs(static, (8, 8))["encoder.stem.0"]
         assert stem.sops == pytest.approx(stem.macs * sum(rates["encoder.coding"]) / 3)
@@ -298,7 +298,7 @@ def test_the_stem_of_a_code_is_accumulated_at_every_step(encoder: str) -> None:
 
 def test_a_silent_network_costs_its_stem_and_gate() -> None:
     model = small()
-    rows = energy_account(model, (8, 8), uniform(model, 0.0), ONCE)
+    rows = energy_account(model, (8, 8), uniform(model, 0.0), **ONCE.model_dump())
     assert totals(rows)["sops"] == 0
     assert totals(rows)["energy_mj"] == pytest.approx(4.6e-9 * rows[0].macs)
     multiplied = sum(row.macs for row in rows if row.part in ("stem", "gate", "shortcuts", "head"))
@@ -321,7 +321,9 @@ def test_the_implied_firing_rates_give_the_published_energies(
     model = full_size(size, T)
 
     def paper(rate: float) -> float:
-        return totals(energy_account(model, (size.side, size.side), uniform(model, rate), ONCE))["energy_mj"]
+        return totals(energy_account(model, (size.side, size.side), uniform(model, rate), **ONCE.model_dump()))[
+            "energy_mj"
+        ]
 
     spread = 0.0005 * (paper(1.0) - paper(0.0)) + 0.005  # both figures are rounded
     assert paper(rate) == pytest.approx(published, abs=spread)
@@ -333,10 +335,12 @@ def test_the_implied_firing_rates_give_the_published_energies(
 
 def test_the_released_gate_alone_costs_more_than_the_published_totals() -> None:
     model = full_size(IMAGENET18, 4)
-    rows = energy_account(model, (224, 224), uniform(model, 0.154), AS_RELEASED)
+    rows = energy_account(model, (224, 224), uniform(model, 0.154), **AS_RELEASED.model_dump())
     gate = sum(row.full_mj for row in rows if row.part == "gate")
     once = sum(
-        row.full_mj for row in energy_account(model, (224, 224), uniform(model, 0.154), ONCE) if row.part == "gate"
+        row.full_mj
+        for row in energy_account(model, (224, 224), uniform(model, 0.154), **ONCE.model_dump())
+        if row.part == "gate"
     )
     assert gate == pytest.approx(4.6 * 6.577, rel=2e-3)
     assert once == pytest.approx(7.6, abs=0.05)
@@ -357,7 +361,7 @@ def number(text: str) -> float | None:
 
 def test_the_csv_holds_every_number_of_the_account(tmp_path: Path) -> None:
     model = small(T=3)
-    rows = energy_account(model, (8, 8), fabricated(model), ONCE)
+    rows = energy_account(model, (8, 8), fabricated(model), **ONCE.model_dump())
     write_csv(rows, tmp_path / "energy.csv")
     written = read(tmp_path / "energy.csv")
     assert list(written[0]) == [
@@ -393,7 +397,7 @@ def pixels_of(path: Path) -> np.ndarray:
 def test_the_picture_is_a_picture_of_the_rates(tmp_path: Path, T: int, rate: float | None) -> None:
     model = small(T=T)
     rates = fabricated(model) if rate is None else uniform(model, rate)
-    write_csv(energy_account(model, (8, 8), rates, ONCE), tmp_path / "energy.csv")
+    write_csv(energy_account(model, (8, 8), rates, **ONCE.model_dump()), tmp_path / "energy.csv")
     draw_rates(tmp_path / "energy.csv", tmp_path / "rates.png")
     drawn = pixels_of(tmp_path / "rates.png")
     assert drawn.shape[0] > 200
@@ -410,7 +414,7 @@ def test_the_picture_is_a_picture_of_the_rates(tmp_path: Path, T: int, rate: flo
 
 def test_the_table_has_a_line_a_layer_a_line_a_part_and_the_sums() -> None:
     model = small(T=2)
-    rows = energy_account(model, (8, 8), fabricated(model), ONCE)
+    rows = energy_account(model, (8, 8), fabricated(model), **ONCE.model_dump())
     lines = table(rows)
     assert len({len(line) for line in lines if line}) == 1, "the columns are aligned"
     assert [line.split()[0] for line in lines[1 : 1 + len(rows)]] == [row.layer for row in rows]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gacsnn import checkpoint
 from gacsnn.errors import InputError
 from gacsnn.files import write_text, write_whole
+from gacsnn.weights import load_weights
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def weights() -> dict[str, Tensor]:
 
 def test_weights_are_loaded_by_name() -> None:
     network, given = model(), weights()
-    checkpoint.load_weights(network, given, Path("best.pt"))
+    load_weights(network, given, Path("best.pt"))
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, given[name].to(tensor.dtype)), name
 
@@ -222,7 +223,7 @@ def test_weights_of_another_network_are_named_and_change_nothing(
     given = {name: tensor for name, tensor in weights().items() if name not in drop}
     given |= {name: torch.zeros(shape) for name, shape in add.items()}
     with pytest.raises(InputError) as refused:
-        checkpoint.load_weights(network, given, Path("best.pt"))
+        load_weights(network, given, Path("best.pt"))
     assert all(word in str(refused.value) for word in ["best.pt", *words])
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name]), name

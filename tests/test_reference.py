@@ -22,7 +22,7 @@ from gacsnn import create_model, load_reference
 from gacsnn.checkpoint import read_any
 from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
-from gacsnn.reference import reference_names
+from gacsnn.weights import reference_names
 
 State = dict[str, Tensor]
 

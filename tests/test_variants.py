@@ -326,7 +326,7 @@ def test_a_gate_beside_the_stem_reads_the_picture(layout: str, name: str, stride
     for weight in encoder.parameters():
         nn.init.normal_(weight, 0.1, 0.5)
     images = pictures(2, 3, *size).double()
-    down, up = encoder.temporal.perceptron[0].weight, encoder.temporal.perceptron[2].weight
+    down, up = encoder.temporal.mlp[0].weight, encoder.temporal.mlp[2].weight
     first, second = encoder.spatial_channel.conv1.weight, encoder.spatial_channel.conv2.weight
     hidden = F.relu(F.conv2d(F.pad(images, (1, 2, 1, 2)), first, stride=stride))
     spatial = F.conv2d(F.pad(hidden, (1, 2, 1, 2)), second)
@@ -346,7 +346,7 @@ def test_the_two_gates_read_different_things() -> None:
         encoder = built("resnet8", encoder_options={"gate": gate}).encoder.eval()
         nn.init.zeros_(encoder.stem[0].weight)
         nn.init.constant_(encoder.stem[1].bias, 3.0)  # every neuron fires
-        for layer in (encoder.spatial_channel.conv1, encoder.spatial_channel.conv2, *encoder.temporal.perceptron[::2]):
+        for layer in (encoder.spatial_channel.conv1, encoder.spatial_channel.conv2, *encoder.temporal.mlp[::2]):
             nn.init.constant_(layer.weight, 0.01)
         one, other = encoder(pictures(1, 3, 8, 8).abs()), encoder(5 * pictures(1, 3, 8, 8).abs())
         assert torch.equal(one, other) != moves

@@ -1,4 +1,4 @@
-"""The authors' checkpoints: which of their names is which tensor of ours, and how to load them.
+"""Loading weights into a network, all or none: ours, and those of the authors' checkpoints.
 
 The reference registers many tensors under several names (a layer, the same layer inside a time-distributed wrapper,
 ...); any of them will do. Its names differ between the CIFAR and the ImageNet programs.
@@ -7,15 +7,39 @@ The reference registers many tensors under several names (a layer, the same laye
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gacsnn.checkpoint import load_weights
 from gacsnn.encoders import GAC
 from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
 
 # The networks that the authors' programs can build.
 RELEASED = {("cifar", "resnet18"), ("imagenet", "resnet18"), ("imagenet", "resnet34")}
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Put the weights into the model, all or none. `source` begins the message of an error.
+
+    Raises:
+        InputError: naming what is missing, left over or of another shape.
+    """
+    own = model.state_dict()
+    weights = {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
+    missing = [name for name in own if name not in weights]
+    extra = [name for name in weights if name not in own]
+    shapes = [
+        f"{name} is {list(weights[name].shape)} there and {list(own[name].shape)} here"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    faults = [
+        *([f"{len(missing)} tensors are missing, {missing[0]} first"] if missing else []),
+        *([f"{len(extra)} are left over, {extra[0]} first"] if extra else []),
+        *([f"{len(shapes)} differ in shape: {shapes[0]}"] if shapes else []),
+    ]
+    if faults:
+        raise InputError(f"{source}: of another architecture: {'; '.join(faults)}")
+    model.load_state_dict(dict(weights))
 
 
 def reference_names(model: SpikingResNet, source: str = "reference") -> dict[str, list[str]]:
@@ -103,7 +127,7 @@ def _split(key: str) -> tuple[str, str]:
 def _gate_names(module: str, tensor: str) -> list[str]:
     part, _, layer = module.removeprefix("encoder.").partition(".")
     if part == "temporal":
-        return [f"encoding.TA.sharedMLP.{layer.removeprefix('perceptron.')}.{tensor}"]
+        return [f"encoding.TA.sharedMLP.{layer.removeprefix('mlp.')}.{tensor}"]
     return [f"encoding.SCA.sharedMLP.{0 if layer == 'conv1' else 2}.{tensor}"]
 
 
