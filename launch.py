@@ -1,13 +1,14 @@
 """The one program: command line -> config -> run -> results. `python launch.py --help` shows the options."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+CONF = Path(__file__).resolve().parent / "conf"
 
 
 def job(composed: "DictConfig") -> Any:
@@ -18,73 +19,71 @@ def job(composed: "DictConfig") -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from gacsnn import progress
-    from gacsnn.config import validate
-    from gacsnn.errors import DivergenceError, InputError
-    from gacsnn.mistakes import one_line
-    from gacsnn.sweep import objective, reporter_of_job, trial_number
+    from gacsnn.config.messages import one_line, validate
+    from gacsnn.errors import GacsnnError
+    from gacsnn.run import run
+    from gacsnn.runtime import console
+    from gacsnn.sweep.trial import objective, reporter_of_job, trial_number
 
     trial = trial_number()
     hydra = HydraConfig.get()
-    asked = [o.key_or_group for o in OverridesParser.create().parse_overrides(list(hydra.overrides.task))]
+    overridden = [o.key_or_group for o in OverridesParser.create().parse_overrides(list(hydra.overrides.task))]
     try:
         values: Any = OmegaConf.to_container(composed, resolve=True)
         if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None and values["resume"] is None:
             values["output_dir"] = hydra.runtime.output_dir
         config = validate(values)
-        from gacsnn.run import run  # brings torch, which takes seconds: only for a config that is right
-
-        report = None if trial is None else reporter_of_job(hydra, trial)
-        progress.label = "" if trial is None else f"trial {trial}: "
-        return objective(hydra, run(config, asked, report))
-    except (InputError, OmegaConfBaseException, DivergenceError) as error:
+        on_epoch_end = None if trial is None else reporter_of_job(hydra, trial)
+        console.label = "" if trial is None else f"trial {trial}: "
+        return objective(hydra, run(config, overridden, on_epoch_end))
+    except OmegaConfBaseException as error:
         if trial is not None:
             raise  # to the sweep, which records it and goes on
-        if isinstance(error, DivergenceError):
-            sys.exit(complain(str(error), 1))
-        sys.exit(complain(one_line(str(error)) if isinstance(error, OmegaConfBaseException) else str(error), 2))
+        sys.exit(complain(one_line(str(error)), 2))
+    except GacsnnError as error:
+        if trial is not None:
+            raise
+        sys.exit(complain(str(error), error.exit_code))
     finally:
-        progress.label = ""
+        console.label = ""
 
 
 def main() -> int:
     """Run the command line. Returns the exit code: 2 for a mistake of the user's, 130 after Ctrl-C."""
+    # Imported here, because workers started by spawn import this file again.
+    from gacsnn.runtime.signals import exit_on_sigterm
+
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, and not as a page on the terminal
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    exit_on_sigterm()
     try:
-        # Imported here, because workers started by spawn import this file again.
-        import hydra
-        from hydra.errors import HydraException
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
-        from gacsnn.errors import InputError, SweepError
-        from gacsnn.sweep import register
-
-        register()
-        OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
-        try:
-            hydra.main(config_path=str(Path(__file__).resolve().parent / "conf"), config_name="config")(job)()
-        except InputError as error:
-            return complain(str(error), 2)
-        except SweepError as error:
-            return complain(str(error), 1)
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
-            from gacsnn.mistakes import one_line
-
-            ours = isinstance(error, HydraException | OmegaConfBaseException)
-            if not ours and "Config group override" not in str(error):
-                raise
-            return complain(one_line(str(error)), 2)
+        return command_line()
     except KeyboardInterrupt:
         return 130
+
+
+def command_line() -> int:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from gacsnn.config.messages import one_line
+    from gacsnn.config.schema import options_help
+    from gacsnn.errors import GacsnnError
+    from gacsnn.sweep.plugin import register
+
+    register()
+    OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
+    try:
+        hydra.main(config_path=str(CONF), config_name="config")(job)()
+    except GacsnnError as error:
+        return complain(str(error), error.exit_code)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        theirs = isinstance(error, HydraException | OmegaConfBaseException)
+        if not theirs and "Config group override" not in str(error):
+            raise
+        return complain(one_line(str(error)), 2)
     return 0
-
-
-def options_help() -> str:
-    from gacsnn.config import options
-
-    return "\n".join(f"  {name:<32} {help}" for name, help in options().items())
 
 
 def complain(message: str, code: int) -> int:

@@ -14,7 +14,7 @@ import torch
 
 from gacsnn import create_model
 from gacsnn.energy import PJ_IN_MJ, count_macs
-from gacsnn.files import write_text
+from gacsnn.runtime.files import write_text
 
 MAC_PJ, AC_PJ = 4.6, 0.9
 SIZE = (224, 224)

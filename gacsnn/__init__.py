@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gacsnn.data.augment import cutmix_box
+    from gacsnn.data.mixing import cutmix_box
     from gacsnn.models import create_model
     from gacsnn.neuron import LIF
     from gacsnn.weights import load_reference
@@ -19,7 +19,7 @@ __all__ = ["LIF", "create_model", "cutmix_box", "load_reference"]
 _HOMES = {
     "LIF": "gacsnn.neuron",
     "create_model": "gacsnn.models",
-    "cutmix_box": "gacsnn.data.augment",
+    "cutmix_box": "gacsnn.data.mixing",
     "load_reference": "gacsnn.weights",
 }
 

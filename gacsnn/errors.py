@@ -4,8 +4,16 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class InputError(ValueError):
-    """What the user gave is wrong. The message is one line: what is wrong, and what to do. Exit code 2."""
+class GacsnnError(Exception):
+    """Whatever stops a run or a sweep and is shown as one line."""
+
+    exit_code = 1
+
+
+class InputError(GacsnnError, ValueError):
+    """What the user gave is wrong. The message is one line: what is wrong, and what to do."""
+
+    exit_code = 2
 
     def __str__(self) -> str:
         # From a loader's worker process torch brings it back inside a traceback, of which the last line is ours.
@@ -13,12 +21,12 @@ class InputError(ValueError):
         return last.removeprefix(f"{type(self).__module__}.{type(self).__name__}: ")
 
 
-class DivergenceError(ArithmeticError):
-    """The loss is no longer a finite number. Exit code 1: the input was well formed, the training failed."""
+class DivergenceError(GacsnnError, ArithmeticError):
+    """The loss is no longer a finite number: the input was well formed, the training failed."""
 
 
-class SweepError(RuntimeError):
-    """A sweep stopped before its end, because too many of its trials failed. Exit code 1."""
+class SweepError(GacsnnError, RuntimeError):
+    """A sweep stopped before its end, because too many of its trials failed."""
 
 
 class Pruned(Exception):  # noqa: N818  it is none

@@ -66,7 +66,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 @pytest.fixture
 def jpegs(tmp_path: Path) -> Path:
     """Class folders of JPEGs that a network can tell apart: train (3 x 20) and val (3 x 5), of uneven sizes."""
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     generator = np.random.default_rng(0)
     for part, count in (("train", 20), ("val", 5)):
         for label, name in enumerate(("ant", "bee", "cat")):

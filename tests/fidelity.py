@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from gacsnn import LIF, create_model, cutmix_box, load_reference
 from gacsnn.encoders import latency_code, phase_code
 from gacsnn.energy import firing_rates
-from gacsnn.files import write_text
-from gacsnn.losses import cross_entropy, tet
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import NEURONS
-from gacsnn.summary import parameter_count
+from gacsnn.runtime.files import write_text
+from gacsnn.tasks.experiment import parameter_count
+from gacsnn.training.losses import cross_entropy, tet
 from gacsnn.weights import reference_names
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -20,7 +20,7 @@ from gacsnn.encoders import ENCODERS, Latency, Phase, Poisson, latency_code, pha
 from gacsnn.energy import firing_rates
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import LIF
-from gacsnn.run import prepare_run
+from gacsnn.tasks.experiment import prepare
 
 Code = Callable[[Tensor, int], Tensor]
 
@@ -300,7 +300,7 @@ def test_gradients_reach_the_stem(name: str, kind: type, options: dict[str, str]
 
 
 def bright_halves(count: int = 12) -> tuple[Tensor, Tensor]:
-    """Pictures whose upper half, lower half or whole is bright, five, four and three of each."""
+    """Images whose upper half, lower half or whole is bright, five, four and three of each."""
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 0])[:count]
     images = 0.1 + 0.1 * pixels(2, count, 3, 8, 8)
     images[labels != 1, :, :4] += 0.75
@@ -334,7 +334,7 @@ def test_a_network_learns_from_each_encoding(name: str, options: dict[str, str],
 
 @pytest.mark.parametrize("name", sorted(ENCODERS))
 def test_codes_see_plain_pixels_and_the_others_normalised_ones(name: str) -> None:
-    prepared = prepare_run(config(f"encoder={name}", *TINY))
+    prepared = prepare(config(f"encoder={name}", *TINY))
     images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(1, 3, -1, -1)
     seen = prepared.normalise(images)
     if name in ("gac", "direct"):
@@ -361,7 +361,7 @@ def test_a_run_with_a_code_repeats_with_its_seed(launch: Launch, arguments: tupl
 
 def test_the_curve_of_the_latency_code_comes_from_the_command_line() -> None:
     for curve in ("linear", "log"):
-        model = prepare_run(config("encoder=latency", f"encoder.curve={curve}", *TINY)).model
+        model = prepare(config("encoder=latency", f"encoder.curve={curve}", *TINY)).model
         x = pixels(0, 2, 3, 8, 8)
         assert torch.equal(model.encoder.coding(x), latency_code(x, 2, curve))
 

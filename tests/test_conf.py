@@ -10,11 +10,14 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gacsnn.config import Config, config_hash, load, to_yaml, validate
+from gacsnn.config.merge import config_hash
+from gacsnn.config.messages import validate
+from gacsnn.config.saved import load, to_yaml
+from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.models import LAYOUTS, create_model
 from gacsnn.neuron import NEURONS
-from gacsnn.sweep import register
+from gacsnn.sweep.plugin import register
 
 CONF = ROOT / "conf"
 register()

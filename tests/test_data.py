@@ -1,4 +1,4 @@
-"""Pictures: splits, order, augmentation, mixing and the sources, against formulae and counts."""
+"""Images: splits, order, augmentation, mixing and the sources, against formulae and counts."""
 
 import hashlib
 import multiprocessing
@@ -16,10 +16,14 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10
 from torchvision.transforms import v2
 
-from gacsnn.config import Augment, Augmentation, Cifar, Digits, Folder, Synthetic
-from gacsnn.data import Pictures, Splits, augment, batches, begin_epoch, load_splits
-from gacsnn.data.augment import Mixed, cutmix_box, draw, evaluation_transform, mix, training_transform
-from gacsnn.data.pictures import held_out, measure
+from gacsnn.config.schema import Augment, Augmentation, Cifar, Digits, Folder, Synthetic
+from gacsnn.data import load_splits
+from gacsnn.data import mixing as data_mixing
+from gacsnn.data.images import Images
+from gacsnn.data.loader import batches, begin_epoch
+from gacsnn.data.mixing import Mixed, cutmix_box, draw, mix
+from gacsnn.data.splits import Splits, held_out, measure
+from gacsnn.data.transforms import evaluation_transform, training_transform
 from gacsnn.errors import InputError
 
 PLAIN = Augment(crop_padding=0, flip=False, rotation=0.0, resized_crop=False, auto_augment="none")
@@ -35,7 +39,7 @@ def augmented(**options: object) -> Augment:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.floats(0, 1), st.data())
-def test_the_cutmix_box_is_that_of_the_formula_and_within_the_picture(
+def test_the_cutmix_box_is_that_of_the_formula_and_within_the_image(
     width: int, height: int, lam: float, data: st.DataObject
 ) -> None:
     cx, cy = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
@@ -60,14 +64,14 @@ def mixing(cutmix: float = 0.0, mixup: float = 0.0, alpha: float = 1.0) -> Augme
 
 
 def marked(batch: int, *size: int) -> tuple[Tensor, Tensor]:
-    """Each picture full of its own number, and labels that are ten times the number."""
+    """Each image full of its own number, and labels that are ten times the number."""
     numbers = torch.arange(batch)
     return numbers.double()[:, None, None, None].expand(batch, 3, *size).clone(), 10 * numbers
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([(20, 6), (5, 17), (8, 8)]), st.integers(1, 6))
-def test_cutmix_gives_one_box_of_all_pictures_to_their_partners(seed: int, size: tuple[int, int], batch: int) -> None:
+def test_cutmix_gives_one_box_of_all_images_to_their_partners(seed: int, size: tuple[int, int], batch: int) -> None:
     images, labels = marked(batch, *size)
     boxes: list[tuple[int, int, int, int]] = []
 
@@ -79,7 +83,7 @@ def test_cutmix_gives_one_box_of_all_pictures_to_their_partners(seed: int, size:
         return boxes[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(augment, "cutmix_box", recorded)
+        patch.setattr(data_mixing, "cutmix_box", recorded)
         torch.manual_seed(seed)
         mixed = mix(images, labels, draw(mixing(cutmix=1.0)))
     ((x1, y1, x2, y2),) = boxes
@@ -95,7 +99,7 @@ def test_cutmix_gives_one_box_of_all_pictures_to_their_partners(seed: int, size:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10_000))
-def test_mixup_is_a_weighted_mean_of_a_picture_and_its_partner(seed: int) -> None:
+def test_mixup_is_a_weighted_mean_of_a_image_and_its_partner(seed: int) -> None:
     images, labels = marked(5, 2, 3)
     torch.manual_seed(seed)
     mixed = mix(images, labels, draw(mixing(mixup=1.0)))
@@ -137,7 +141,7 @@ def test_the_share_is_drawn_from_beta(name: str, alpha: float) -> None:
     shares = []
     for _ in range(2000):
         drawn = draw(mixing(**{name: 1.0}, alpha=alpha))
-        assert drawn.way == name
+        assert drawn.method == name
         shares.append(drawn.lam)
     assert np.mean(shares) == pytest.approx(0.5, abs=0.05)
     assert np.var(shares) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.1)
@@ -183,35 +187,35 @@ def test_another_seed_holds_out_others_and_no_share_holds_out_none() -> None:
 
 
 def test_a_class_too_small_to_be_in_both_parts_is_refused() -> None:
-    with pytest.raises(InputError, match=r"cannot hold out 0\.5 of 5 pictures by class"):
+    with pytest.raises(InputError, match=r"cannot hold out 0\.5 of 5 images by class"):
         held_out(torch.tensor([0, 0, 0, 0, 1]), 0.5, 0)
 
 
-def coloured(count: int) -> Pictures:
+def coloured(count: int) -> Images:
     generator = torch.Generator().manual_seed(3)
     scale = torch.tensor([60, 120, 255])[None, :, None, None]
     images = (torch.rand(count, 3, 4, 5, generator=generator) * scale).to(torch.uint8)
-    return Pictures(images, torch.arange(count))
+    return Images(images, torch.arange(count))
 
 
 def test_mean_and_deviation_are_those_of_each_channel() -> None:
-    pictures = coloured(50)
-    assert isinstance(pictures.images, Tensor)
-    pixels = pictures.images.numpy() / 255
-    mean, std = measure(pictures)
+    images = coloured(50)
+    assert isinstance(images.source, Tensor)
+    pixels = images.source.numpy() / 255
+    mean, std = measure(images)
     assert mean == pytest.approx(pixels.mean(axis=(0, 2, 3)).tolist(), abs=1e-6)
     assert std == pytest.approx(pixels.std(axis=(0, 2, 3)).tolist(), abs=1e-6)
 
 
-def test_grey_pictures_have_a_deviation_to_divide_by() -> None:
-    mean, std = measure(Pictures(torch.full((2, 3, 4, 4), 51, dtype=torch.uint8), torch.zeros(2)))
+def test_grey_images_have_a_deviation_to_divide_by() -> None:
+    mean, std = measure(Images(torch.full((2, 3, 4, 4), 51, dtype=torch.uint8), torch.zeros(2)))
     assert mean == [0.2] * 3
     assert min(std) > 0
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 50))
-def test_a_limit_takes_so_many_pictures_each_with_its_label(count: int, limit: int) -> None:
+def test_a_limit_takes_so_many_images_each_with_its_label(count: int, limit: int) -> None:
     few = coloured(count).limited(limit)
     assert len(few) == min(count, limit)
     labels = [int(label) for label in few.labels]
@@ -221,7 +225,7 @@ def test_a_limit_takes_so_many_pictures_each_with_its_label(count: int, limit: i
 
 
 def test_a_limit_is_drawn_over_the_whole_split() -> None:
-    labels = Pictures(torch.zeros(1000, 3, 1, 1), torch.arange(1000)).limited(100).labels
+    labels = Images(torch.zeros(1000, 3, 1, 1), torch.arange(1000)).limited(100).labels
     assert labels.double().mean().item() == pytest.approx(500, abs=100)
 
 
@@ -229,9 +233,9 @@ def test_a_limit_is_drawn_over_the_whole_split() -> None:
 
 
 def epoch(seed: int = 0, number: int = 0, workers: int = 0, *, shuffle: bool = True) -> list[tuple[Tensor, Tensor]]:
-    pictures = coloured(10)
-    pictures.transform = v2.RandomCrop(4, padding=2)
-    with batches(pictures, 4, shuffle=shuffle, seed=seed, workers=workers, pin_memory=False) as loader:
+    images = coloured(10)
+    images.transform = v2.RandomCrop(4, padding=2)
+    with batches(images, 4, shuffle=shuffle, seed=seed, workers=workers, pin_memory=False) as loader:
         begin_epoch(loader, number)
         assert len(loader) == 3
         return list(loader)
@@ -245,7 +249,7 @@ def order(drawn: list[tuple[Tensor, Tensor]]) -> list[int]:
     return [int(label) for _, labels in drawn for label in labels]
 
 
-def test_an_epoch_holds_every_picture_once_in_an_order_of_seed_and_epoch() -> None:
+def test_an_epoch_holds_every_image_once_in_an_order_of_seed_and_epoch() -> None:
     first = epoch()
     assert [len(labels) for _, labels in first] == [4, 4, 2]
     assert sorted(order(first)) == list(range(10)) != order(first)
@@ -255,8 +259,8 @@ def test_an_epoch_holds_every_picture_once_in_an_order_of_seed_and_epoch() -> No
     assert order(epoch(shuffle=False)) == list(range(10))
 
 
-def test_augmentation_differs_between_epochs_and_pictures() -> None:
-    same = Pictures(coloured(1).images.expand(6, -1, -1, -1), torch.arange(6), v2.RandomCrop(4, padding=4))
+def test_augmentation_differs_between_epochs_and_images() -> None:
+    same = Images(coloured(1).source.expand(6, -1, -1, -1), torch.arange(6), v2.RandomCrop(4, padding=4))
     seen = []
     with batches(same, 6, shuffle=False, seed=0, workers=0, pin_memory=False) as loader:
         for number in range(2):
@@ -273,11 +277,11 @@ def test_order_and_augmentation_depend_on_neither_workers_nor_the_global_generat
     assert not multiprocessing.active_children()
 
 
-def test_augmenting_a_picture_leaves_the_global_generator_alone() -> None:
-    pictures = coloured(2)
-    pictures.transform = v2.RandomCrop(4, padding=2)
+def test_augmenting_an_image_leaves_the_global_generator_alone() -> None:
+    images = coloured(2)
+    images.transform = v2.RandomCrop(4, padding=2)
     state = torch.get_rng_state()
-    pictures[1, 5]
+    images[1, 5]
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -301,7 +305,7 @@ def numbered(height: int, width: int) -> Tensor:
     return torch.arange(1, height * width + 1, dtype=torch.uint8).view(1, height, width).expand(3, -1, -1)
 
 
-def test_a_padded_crop_is_a_window_of_the_picture_with_a_black_border() -> None:
+def test_a_padded_crop_is_a_window_of_the_image_with_a_black_border() -> None:
     image = numbered(8, 8)
     padded = torch.nn.functional.pad(image, (2, 2, 2, 2))
     windows = {padded[:, y : y + 8, x : x + 8].numpy().tobytes() for y in range(5) for x in range(5)}
@@ -310,31 +314,31 @@ def test_a_padded_crop_is_a_window_of_the_picture_with_a_black_border() -> None:
     assert {crop(image).numpy().tobytes() for _ in range(300)} == windows
 
 
-def test_one_picture_in_two_is_flipped_left_to_right() -> None:
+def test_one_image_in_two_is_flipped_left_to_right() -> None:
     image, flip = numbered(2, 3), training_transform(augmented(flip=True), 3)
     torch.manual_seed(0)
     seen = [flip(image) for _ in range(400)]
-    mirrored = sum(torch.equal(picture, image.flip(2)) for picture in seen)
+    mirrored = sum(torch.equal(other, image.flip(2)) for other in seen)
     assert mirrored == pytest.approx(200, abs=50)
-    assert mirrored + sum(torch.equal(picture, image) for picture in seen) == 400
+    assert mirrored + sum(torch.equal(other, image) for other in seen) == 400
 
 
-def test_nothing_is_done_to_a_picture_unless_asked() -> None:
+def test_nothing_is_done_to_a_image_unless_asked() -> None:
     assert torch.equal(training_transform(PLAIN, 8)(numbered(8, 8)), numbered(8, 8))
     assert torch.equal(evaluation_transform(8)(numbered(8, 8)), numbered(8, 8))
 
 
 @pytest.mark.parametrize("policy", ["none", "cifar10", "imagenet"])
 @pytest.mark.parametrize("resized_crop", [True, False])
-def test_pictures_of_any_size_become_bytes_of_the_asked_size(policy: str, resized_crop: bool) -> None:
+def test_images_of_any_size_become_bytes_of_the_asked_size(policy: str, resized_crop: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
     options = augmented(flip=True, rotation=10.0, resized_crop=resized_crop, auto_augment=policy)
     for transform in (training_transform(options, 12, 16), evaluation_transform(12, 16)):
-        picture = transform(Image.fromarray(pixels))
-        assert (tuple(picture.shape), picture.dtype) == ((3, 12, 12), torch.uint8)
+        image = transform(Image.fromarray(pixels))
+        assert (tuple(image.shape), image.dtype) == ((3, 12, 12), torch.uint8)
 
 
-def test_evaluation_takes_the_centre_of_the_picture_resized_by_its_shorter_side() -> None:
+def test_evaluation_takes_the_centre_of_the_image_resized_by_its_shorter_side() -> None:
     pixels = np.zeros((10, 30, 3), dtype=np.uint8)
     pixels[:, 10:20] = 200  # the middle third is a square
     assert (evaluation_transform(10, 10)(Image.fromarray(pixels)) == 200).all()
@@ -345,8 +349,8 @@ def test_evaluation_takes_the_centre_of_the_picture_resized_by_its_shorter_side(
 # Sources
 
 
-def rows(*parts: Pictures | None) -> list[bytes]:
-    """Every picture with its label, without augmentation, sorted."""
+def rows(*parts: Images | None) -> list[bytes]:
+    """Every image with its label, without augmentation, sorted."""
     return sorted(
         part[i, 0][0].numpy().tobytes() + bytes([int(label)])
         for part in parts
@@ -355,7 +359,7 @@ def rows(*parts: Pictures | None) -> list[bytes]:
     )
 
 
-def everything(splits: Splits) -> list[Pictures | None]:
+def everything(splits: Splits) -> list[Images | None]:
     return [splits.for_evaluation(name) for name in ("train", "validation", "test")]
 
 
@@ -380,15 +384,15 @@ def test_digits_are_those_of_scikit_learn_split_in_three() -> None:
 
 def test_mean_and_deviation_are_measured_on_the_training_split_alone_unless_given() -> None:
     splits = digits(augment=augmented(crop_padding=3))
-    assert isinstance(splits.train.images, Tensor)
-    pixels = splits.train.images.numpy() / 255
+    assert isinstance(splits.train.source, Tensor)
+    pixels = splits.train.source.numpy() / 255
     assert splits.mean == pytest.approx(pixels.mean(axis=(0, 2, 3)).tolist(), abs=1e-6)
     assert splits.std == pytest.approx(pixels.std(axis=(0, 2, 3)).tolist(), abs=1e-6)
     given = digits(mean=[0.1, 0.2, 0.3])
     assert (given.mean, given.std) == ([0.1, 0.2, 0.3], splits.std)
 
 
-def test_only_training_pictures_are_augmented() -> None:
+def test_only_training_images_are_augmented() -> None:
     splits = digits(augment=augmented(crop_padding=3))
     assert splits.validation is not None
     for part, varies in ((splits.train, True), (splits.validation, False), (splits.test, False)):
@@ -396,10 +400,10 @@ def test_only_training_pictures_are_augmented() -> None:
     assert digits(validation=0.0).validation is None
 
 
-def test_synthetic_pictures_are_the_same_for_the_same_seed() -> None:
+def test_synthetic_images_are_the_same_for_the_same_seed() -> None:
     def load(seed: int) -> Splits:
         options = {**COMMON, "split_seed": seed}
-        return load_splits(Synthetic(name="synthetic", size=5, num_classes=3, pictures=60, **options))
+        return load_splits(Synthetic(name="synthetic", size=5, num_classes=3, images=60, **options))
 
     splits = load(0)
     assert [len(part) for part in everything(splits) if part is not None] == [36, 12, 12]
@@ -409,7 +413,7 @@ def test_synthetic_pictures_are_the_same_for_the_same_seed() -> None:
 
 
 def write_cifar(root: Path, patch: pytest.MonkeyPatch) -> np.ndarray:
-    """Sixty pictures of CIFAR-10, laid out as its authors do: rows of R, then G, then B."""
+    """Sixty images of CIFAR-10, laid out as its authors do: rows of R, then G, then B."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     data = np.random.default_rng(0).integers(0, 256, (60, 3072), dtype=np.uint8)
@@ -428,7 +432,7 @@ def write_cifar(root: Path, patch: pytest.MonkeyPatch) -> np.ndarray:
     return data
 
 
-def test_cifar_pictures_keep_their_colours_rows_and_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar_images_keep_their_colours_rows_and_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_cifar(tmp_path, monkeypatch)
     splits = load_splits(Cifar(name="cifar10", root=str(tmp_path), download=False, **COMMON))
     assert splits.classes == list("abcdefghij")
@@ -447,41 +451,41 @@ def test_missing_cifar_files_are_named_with_what_to_do(tmp_path: Path, name: str
 
 def folder(root: Path, **options: object) -> Splits:
     values = {"train_folder": "train", "test_folder": "val", "test": 0.2, "size": 12, "resize": 14}
-    values |= {"check_pictures": True, "bad_pictures": "stop", **COMMON, **options}
+    values |= {"check_images": True, "bad_images": "stop", **COMMON, **options}
     return load_splits(Folder(name="image_folder", root=str(root), **values))
 
 
-def test_folders_give_classes_by_name_and_every_picture_once(jpegs: Path) -> None:
+def test_folders_give_classes_by_name_and_every_image_once(jpegs: Path) -> None:
     splits = folder(jpegs)
     assert splits.classes == ["ant", "bee", "cat"]
-    found = [path for part in (splits.train, splits.validation) if part is not None for path in part.images]
+    found = [path for part in (splits.train, splits.validation) if part is not None for path in part.source]
     assert sorted(map(str, found)) == sorted(map(str, (jpegs / "train").rglob("*.jpg")))
-    assert sorted(map(str, splits.test.images)) == sorted(map(str, (jpegs / "val").rglob("*.jpg")))
+    assert sorted(map(str, splits.test.source)) == sorted(map(str, (jpegs / "val").rglob("*.jpg")))
     for part in everything(splits):
         assert part is not None
         for i, label in enumerate(part.labels):
             image = part[i, 0][0]
             assert image.shape == (3, 12, 12)
-            assert Path(str(part.images[i])).parent.name == splits.classes[label]
+            assert Path(str(part.source[i])).parent.name == splits.classes[label]
             assert image.double().mean((1, 2)).argmax() == label  # the colour that marks its class
 
 
-def test_without_a_test_folder_a_share_of_the_pictures_is_held_out(jpegs: Path) -> None:
+def test_without_a_test_folder_a_share_of_the_images_is_held_out(jpegs: Path) -> None:
     for root in (jpegs / "train", jpegs):
         splits = folder(root, test_folder="absent")
-        parts = [set(map(str, part.images)) for part in everything(splits) if part is not None]
+        parts = [set(map(str, part.source)) for part in everything(splits) if part is not None]
         assert [len(part) for part in parts] == [36, 12, 12]
         assert len(set.union(*parts)) == 60
         assert Counter(splits.test.labels.tolist()) == {0: 4, 1: 4, 2: 4}
 
 
-def test_a_broken_picture_stops_or_is_skipped_as_asked(jpegs: Path) -> None:
+def test_a_broken_image_stops_or_is_skipped_as_asked(jpegs: Path) -> None:
     broken = jpegs / "train" / "bee" / "07.jpg"
     broken.write_bytes(broken.read_bytes()[:200])
     with pytest.raises(InputError, match=r"07\.jpg cannot be decoded"):
         folder(jpegs)
-    splits = folder(jpegs, bad_pictures="skip")
-    kept = [str(path) for part in everything(splits) if part is not None for path in part.images]
+    splits = folder(jpegs, bad_images="skip")
+    kept = [str(path) for part in everything(splits) if part is not None for path in part.source]
     assert len(kept) == 60 + 15 - 1
     assert str(broken) not in kept
 
@@ -497,7 +501,7 @@ def test_folders_that_do_not_fit_are_refused(jpegs: Path, tmp_path: Path) -> Non
         folder(jpegs)
 
 
-def test_grey_and_transparent_pictures_become_three_channels(tmp_path: Path) -> None:
+def test_grey_and_transparent_images_become_three_channels(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for index, mode in enumerate(("L", "RGBA", "P", "RGB", "1", "L")):

@@ -30,13 +30,13 @@ def stem(T: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False), RepeatedBatchNorm2d(CHANNELS, T))
 
 
-def pictures(seed: int, *shape: int) -> Tensor:
+def random_images(seed: int, *shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def same(x: Tensor, weight: Tensor) -> Tensor:
-    """A 4x4 convolution with one row and column of zeros before and two after, as sums over shifted pictures."""
+    """A 4x4 convolution with one row and column of zeros before and two after, as sums over shifted images."""
     height, width = x.shape[-2:]
     padded = x.new_zeros(*x.shape[:-2], height + 3, width + 3)
     padded[..., 1 : height + 1, 1 : width + 1] = x
@@ -48,7 +48,7 @@ def same(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class Naive(nn.Module):
-    """The released program's encoder: the picture is repeated, and everything is computed T times on [B, T, ...]."""
+    """The released program's encoder: the image is repeated, and everything is computed T times on [B, T, ...]."""
 
     def __init__(self, encoder: GAC) -> None:
         super().__init__()
@@ -94,11 +94,11 @@ def test_gac_equals_stem_and_gate_computed_at_every_step(
     randomise(encoder, seed)
     naive = Naive(encoder)
     assert encoder.temporal.mlp[0].weight.shape == (max(1, T // 2), T)
-    images, repeated = (pictures(seed, batch, 3, height, width).requires_grad_() for _ in range(2))
+    images, repeated = (random_images(seed, batch, 3, height, width).requires_grad_() for _ in range(2))
     outputs, expected = encoder(images).transpose(0, 1), naive(repeated)
     close(outputs, expected)
 
-    upstream = pictures(seed + 1, *expected.shape)
+    upstream = random_images(seed + 1, *expected.shape)
     outputs.backward(upstream)
     expected.backward(upstream)
     close(images.grad, repeated.grad)
@@ -122,14 +122,14 @@ def test_repeated_batch_norm_is_batch_norm_of_the_repeated_batch(
     randomise(once, seed)
     ordinary.load_state_dict(once.state_dict())
     for call in range(3):
-        x = pictures(seed + call, batch, CHANNELS, height, width).mul(3).add(1).requires_grad_()
+        x = random_images(seed + call, batch, CHANNELS, height, width).mul(3).add(1).requires_grad_()
         y = x.detach().clone().requires_grad_()
         if call == 2:
             once.eval()
             ordinary.eval()
         outputs, expected = once(x).repeat(T, 1, 1, 1), ordinary(y.repeat(T, 1, 1, 1))
         close(outputs, expected)
-        upstream = pictures(seed + 9, *expected.shape)
+        upstream = random_images(seed + 9, *expected.shape)
         once.zero_grad()
         ordinary.zero_grad()
         outputs.backward(upstream)
@@ -143,17 +143,17 @@ def test_repeated_batch_norm_is_batch_norm_of_the_repeated_batch(
 
 def test_batch_norm_run_twice_before_one_backward_pass_does_not_spoil_its_gradient() -> None:
     norm = RepeatedBatchNorm2d(CHANNELS, 3).double()
-    x = pictures(0, 2, CHANNELS, 3, 3).requires_grad_()
+    x = random_images(0, 2, CHANNELS, 3, 3).requires_grad_()
     (alone,) = torch.autograd.grad(norm(x).square()[0].sum(), x)
     first = norm(x)
-    norm(pictures(1, 2, CHANNELS, 3, 3))
+    norm(random_images(1, 2, CHANNELS, 3, 3))
     (gradient,) = torch.autograd.grad(first.square()[0].sum(), x)
     close(gradient, alone)
 
 
 def test_direct_coding_is_the_stem_current_at_every_step() -> None:
     encoder = Direct(stem(3), CHANNELS, 3, LIF).double().eval()
-    images = pictures(0, 2, 3, 5, 6)
+    images = random_images(0, 2, 3, 5, 6)
     current = F.conv2d(images, encoder.stem[0].weight, padding=1) / (1 + 1e-5) ** 0.5
     assert encoder(images).shape == (3, 2, CHANNELS, 5, 6)
     for step in encoder(images):
@@ -165,7 +165,7 @@ def test_direct_coding_is_the_stem_current_at_every_step() -> None:
 def test_temporal_attention_gives_each_step_the_perceptron_of_mean_and_maximum(T: int) -> None:
     attention = TemporalAttention(T).double()
     randomise(attention, T)
-    current = pictures(T, 3, CHANNELS, 2, 3)
+    current = random_images(T, 3, CHANNELS, 2, 3)
     down, up = (layer.weight for layer in (attention.mlp[0], attention.mlp[2]))
     for b, weights in enumerate(attention(current)):
         pools = current[b].sum() / current[b].numel(), current[b].max()
@@ -186,9 +186,9 @@ def test_spatial_channel_attention_sees_one_pixel_before_and_two_after() -> None
 
 
 @pytest.mark.parametrize("encoder", [GAC, Direct])
-def test_an_encoded_picture_does_not_depend_on_its_batch(encoder: type[GAC] | type[Direct]) -> None:
+def test_an_encoded_image_does_not_depend_on_its_batch(encoder: type[GAC] | type[Direct]) -> None:
     code = encoder(stem(3), CHANNELS, 3, LIF).double().eval()
-    images = pictures(0, 4, 3, 6, 6)
+    images = random_images(0, 4, 3, 6, 6)
     together = code(images)
     for b in range(4):
         close(code(images[b : b + 1])[:, 0], together[:, b])

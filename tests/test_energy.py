@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from gacsnn.data.loader import Normalise
 from gacsnn.energy import firing_rates
-from gacsnn.hardware import Machine
 from gacsnn.models import create_model
 from gacsnn.neuron import LIF
-from gacsnn.pixels import Normalise
+from gacsnn.runtime.device import Machine
 
 
 class Two(nn.Module):

@@ -16,13 +16,13 @@ from test_conf import config
 from torch import Tensor, nn
 
 from gacsnn import create_model
-from gacsnn.config import Energy
+from gacsnn.config.schema import Energy
 from gacsnn.encoders import phase_code
 from gacsnn.energy import Row, count_macs, energy_account, firing_rates, totals
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import LIF
 from gacsnn.report.energy import draw_rates, table, write_csv
-from gacsnn.run import prepare_run
+from gacsnn.tasks.experiment import prepare
 
 ONCE = Energy(mac_pj=4.6, ac_pj=0.9, encoder="once")
 AS_RELEASED = Energy(mac_pj=4.6, ac_pj=0.9, encoder="repeated")
@@ -46,7 +46,7 @@ IMAGENET34 = Size("imagenet", "resnet34", 224, 1000, 7, 112, [(64, 3, 56), (128,
 
 
 def by_hand(size: Size, T: int) -> dict[str, int]:
-    """Multiply-accumulates of a picture, the encoder once: outputs of each layer times weights of each output."""
+    """Multiply-accumulates of a image, the encoder once: outputs of each layer times weights of each output."""
     places = size.after_stem**2
     macs = {
         "stem": 64 * places * 3 * size.kernel**2,
@@ -128,7 +128,7 @@ def test_operations_are_those_counted_by_hand(size: Size, T: int) -> None:
     assert sum(macs.values()) == sum(expected.values()) + (2 * 2 if T == 1 else 0)
 
 
-# SPEC section 5, GMAC a picture: stem, gate and stages as released, then all as released and all with the encoder once.
+# SPEC section 5, GMAC a image: stem, gate and stages as released, then all as released and all with the encoder once.
 PUBLISHED = [
     (CIFAR18, 4, [0.007, 0.537, 3.355, 3.355, 2.147], 9.40, 8.99),
     (CIFAR18, 6, [0.011, 0.805, 5.033, 5.033, 3.221], 14.10, 13.42),
@@ -305,7 +305,7 @@ def test_a_silent_network_costs_its_stem_and_gate() -> None:
     assert totals(rows)["energy_full_mj"] == pytest.approx(4.6e-9 * multiplied)
 
 
-# Published: millijoules a picture, and the mean firing rate that it implies.
+# Published: millijoules a image, and the mean firing rate that it implies.
 IMPLIED = [
     (IMAGENET18, 4, 1.49, 0.154),
     (IMAGENET18, 6, 2.34, 0.195),
@@ -394,7 +394,7 @@ def pixels_of(path: Path) -> np.ndarray:
         (3, 0.0),
     ],
 )
-def test_the_picture_is_a_picture_of_the_rates(tmp_path: Path, T: int, rate: float | None) -> None:
+def test_the_image_is_a_image_of_the_rates(tmp_path: Path, T: int, rate: float | None) -> None:
     model = small(T=T)
     rates = fabricated(model) if rate is None else uniform(model, rate)
     write_csv(energy_account(model, (8, 8), rates, **ONCE.model_dump()), tmp_path / "energy.csv")
@@ -459,7 +459,7 @@ def trained(launch: Launch, tmp_path: Path) -> Path:
 
 def test_a_training_run_ends_with_the_account_of_its_best_weights(trained: Path) -> None:
     rows = check_sums(trained)
-    prepared = prepare_run(config(*LIVELY))
+    prepared = prepare(config(*LIVELY))
     model = prepared.model.eval()
     model.load_state_dict(torch.load(trained / "checkpoints" / "best.pt")["model"])
     test = prepared.splits.test
@@ -502,10 +502,10 @@ def test_task_energy_prints_the_table_and_writes_the_files(launch: Launch, train
         [1e3 * said["energy_mj"], 1e3 * said["energy_full_mj"]], abs=6e-4
     )
     assert pixels_of(tmp_path / "energy" / "firing_rates.png").size
-    assert (said["split"], said["pictures"]) == ("test", 32)
+    assert (said["split"], said["images"]) == ("test", 32)
     code, out, _ = launch(*arguments, "task.split=train", "output_dir=train")
     assert code == 0
-    assert result(tmp_path / "train")["pictures"] == 64
+    assert result(tmp_path / "train")["images"] == 64
     code, out, _ = launch("task=evaluate", *arguments[1:], "output_dir=evaluate")
     assert "paper uJ" not in out, "only task=energy prints the table"
     assert check_sums(tmp_path / "evaluate") == rows
@@ -548,7 +548,7 @@ def test_other_networks_have_an_account_too(launch: Launch, tmp_path: Path, argu
     rows = check_sums(tmp_path / "run")
     stem = rows[0]
     if "encoder=phase" in arguments:
-        splits = prepare_run(config(*TINY, *arguments)).splits
+        splits = prepare(config(*TINY, *arguments)).splits
         images = torch.stack([splits.test[index, 0][0] for index in range(len(splits.test))])
         code = phase_code(images / 255, 2).mean(dim=(1, 2, 3, 4)).tolist()
         assert [float(stem["rate_t1"]), float(stem["rate_t2"])] == pytest.approx(code, abs=1e-6)

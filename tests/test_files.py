@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gacsnn import checkpoint
 from gacsnn.errors import InputError
-from gacsnn.files import write_text, write_whole
+from gacsnn.runtime.files import write_text, write_whole
+from gacsnn.training import checkpoint
 from gacsnn.weights import load_weights
 
 
@@ -65,7 +65,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     content = {
         "model": nn.Linear(2, 3).state_dict(),
-        "done": {"epoch": 3, "best_top1": 0.1, "best_loss": None},
+        "train_state": {"epoch": 3, "best_top1": 0.1, "best_loss": None},
         "rng": checkpoint.random_state(),
         "classes": ["ä", "b"],
         "config": {"T": 4},
@@ -73,7 +73,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     checkpoint.save(path, content)
     back = checkpoint.read(path)
     assert torch.equal(back["model"]["weight"], content["model"]["weight"])
-    assert (back["done"], back["classes"]) == (content["done"], content["classes"])
+    assert (back["train_state"], back["classes"]) == (content["train_state"], content["classes"])
     assert torch.equal(back["rng"]["cpu"], content["rng"]["cpu"])
 
 
@@ -106,7 +106,7 @@ def test_a_checkpoint_cut_short_anywhere_is_refused(saved: Path) -> None:
             checkpoint.read(saved)
 
 
-def to_picture(path: Path) -> None:
+def to_image(path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
 
 
@@ -140,7 +140,7 @@ def to_module(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "write", [to_picture, to_arrays, to_yaml, to_pickle, to_state_dict, to_tensor, to_other_format, to_module]
+    "write", [to_image, to_arrays, to_yaml, to_pickle, to_state_dict, to_tensor, to_other_format, to_module]
 )
 def test_a_file_that_is_no_checkpoint_of_ours_is_refused(tmp_path: Path, write: Callable[[Path], None]) -> None:
     path = tmp_path / "weights.pt"

@@ -61,9 +61,9 @@ def test_a_run_writes_its_directory_and_says_what_it_did(launch: Launch, tmp_pat
     assert set(result) >= RESULT_KEYS
     assert 0 <= result["top1"] <= result["top5"] <= 100
     assert 0 < result["firing_rate"] < 1
-    assert result["pictures"] == 32
+    assert result["images"] == 32
     assert result["selected_by"] == "best top-1 on the validation split (epoch 1 of 1)"
-    for said in ("64 training, 32 validation, 32 test pictures", "epoch 1/1", "firing rate", "results in   run"):
+    for said in ("64 training, 32 validation, 32 test images", "epoch 1/1", "firing rate", "results in   run"):
         assert said in out
 
 
@@ -135,7 +135,7 @@ def test_evaluate_finds_what_the_run_found_with_no_other_option(launch: Launch, 
     )
     assert (test["top1"], test["firing_rate"]) == (trained["top1"], trained["firing_rate"])
     assert validation["top1"] == trained["validation_top1"]
-    assert train["pictures"] == 64
+    assert train["images"] == 64
     assert test["encoder"] == "direct"
 
 
@@ -161,7 +161,7 @@ def test_without_a_validation_split_the_last_epoch_is_taken_and_said_so(launch: 
     assert "last epoch (2)" in json.loads((tmp_path / "run" / "result.json").read_text())["selected_by"]
 
 
-def test_the_imagenet_recipe_runs_on_small_pictures(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
+def test_the_imagenet_recipe_runs_on_small_images(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
     """fp16 with its scaler, CutMix, AutoAugment, random resized crops and smoothed labels together."""
     said = launch(
         *("experiment=imagenet_gac_r18_t4", f"dataset.root={jpegs}", "dataset.size=32", "dataset.resize=36"),
@@ -170,7 +170,7 @@ def test_the_imagenet_recipe_runs_on_small_pictures(launch: Launch, tmp_path: Pa
     )
     assert said.code == 0, said.err
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert (result["precision"], result["epochs"], result["pictures"]) == ("fp16", 2, 15)
+    assert (result["precision"], result["epochs"], result["images"]) == ("fp16", 2, 15)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -206,7 +206,7 @@ def test_class_folders_of_jpegs_train_with_workers(launch: Launch, tmp_path: Pat
     assert launch(*options, *small, "hardware.workers=2", "output_dir=run").code == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["top1"] > 60
-    assert result["pictures"] == 15
+    assert result["images"] == 15
     assert launch("task=evaluate", "checkpoint=run/checkpoints/best.pt", "output_dir=again").code == 0
     assert json.loads((tmp_path / "again" / "result.json").read_text())["top1"] == result["top1"]
 
@@ -251,7 +251,7 @@ def test_ctrl_c_ends_a_run_at_once_and_keeps_the_last_epoch(tmp_path: Path, laun
     assert "resume=run goes on after it" in said
     assert "Traceback" not in said
     assert processes_of(process.pid) == []
-    last = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")["done"]["epoch"]
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")["train_state"]["epoch"]
     assert launch("resume=run", f"epochs={last + 1}").code == 0
 
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gacsnn.config import TET, CrossEntropy
-from gacsnn.losses import make_loss
+from gacsnn.config.schema import TET, CrossEntropy
+from gacsnn.training.losses import make_loss
 
 Row = list[float]
 

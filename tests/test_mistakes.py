@@ -8,7 +8,7 @@ import torch
 from conftest import TINY, Launch
 from PIL import Image
 
-from gacsnn.config import options
+from gacsnn.config.schema import options
 
 
 def refused(launch: Launch, folder: Path, *arguments: str) -> str:
@@ -47,7 +47,7 @@ def refused(launch: Launch, folder: Path, *arguments: str) -> str:
         ("dataset=imagenet", "dataset.root=data/imagenet: no such folder"),
         ("dataset=cifar10", "the files of cifar10 are missing or damaged; dataset.download=true fetches them"),
         ("dataset=cifar100", "the files of cifar100 are missing or damaged"),
-        ("dataset.test=0.999", "cannot hold out 0.999 of 1797 pictures by class"),
+        ("dataset.test=0.999", "cannot hold out 0.999 of 1797 images by class"),
     ],
 )
 def test_a_wrong_argument(launch: Launch, tmp_path: Path, argument: str, said: str) -> None:
@@ -83,29 +83,27 @@ def test_a_data_folder_that_is_empty_or_whose_parts_differ(launch: Launch, tmp_p
     assert "must hold the same classes; only one of them has dog" in refused(launch, tmp_path, *arguments)
 
 
-def test_a_picture_that_cannot_be_decoded_is_named_before_any_work_and_skipped_only_if_asked(
+def test_an_image_that_cannot_be_decoded_is_named_before_any_work_and_skipped_only_if_asked(
     launch: Launch, tmp_path: Path, jpegs: Path
 ) -> None:
     bad = jpegs / "train" / "bee" / "07.jpg"
     bad.write_bytes(bad.read_bytes()[:300])
     arguments = (*TINY, "dataset=image_folder", f"dataset.root={jpegs}", "dataset.size=16")
-    assert f"{bad} cannot be decoded as a picture" in refused(launch, tmp_path, *arguments)
-    code, out, _ = launch(*arguments, "dataset.bad_pictures=skip", "output_dir=run")
+    assert f"{bad} cannot be decoded as an image" in refused(launch, tmp_path, *arguments)
+    code, out, _ = launch(*arguments, "dataset.bad_images=skip", "output_dir=run")
     assert code == 0
     assert f"skipped: {bad}" in out
     assert "53 training" in out, "one in 60 is bad, a tenth is held out"
 
 
-def test_a_bad_picture_that_was_not_looked_for_stops_the_run_by_name(
-    launch: Launch, tmp_path: Path, jpegs: Path
-) -> None:
+def test_a_bad_image_that_was_not_looked_for_stops_the_run_by_name(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
     for bad in (jpegs / "val").rglob("*.jpg"):
-        bad.write_bytes(b"no picture")
+        bad.write_bytes(b"no image")
     arguments = (*TINY, "dataset=image_folder", f"dataset.root={jpegs}", "dataset.size=16", "hardware.workers=1")
-    code, _, err = launch(*arguments, "dataset.check_pictures=false", "output_dir=run")
+    code, _, err = launch(*arguments, "dataset.check_images=false", "output_dir=run")
     assert code == 2
     assert err.count("\n") == 1
-    assert f"error: {jpegs / 'val' / 'ant' / '00.jpg'} cannot be decoded as a picture" in err
+    assert f"error: {jpegs / 'val' / 'ant' / '00.jpg'} cannot be decoded as an image" in err
     assert (tmp_path / "run" / "checkpoints" / "last.pt").exists()
 
 

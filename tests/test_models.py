@@ -18,7 +18,7 @@ def tiny(layout: str = "cifar", name: str = "resnet18", T: int = 2, encoder: str
     return create_model(name, T=T, num_classes=5, encoder=encoder, layout=layout, width=1 / 16)
 
 
-def pictures(*shape: int) -> Tensor:
+def random_images(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -76,7 +76,7 @@ def shapes(model: SpikingResNet, side: int) -> list[tuple[int, ...]]:
     for module in model.modules():
         if isinstance(module, Block) or module is model.encoder:
             module.register_forward_hook(lambda _module, _inputs, output: seen.append(tuple(output.shape)))
-    assert model(pictures(2, 3, side, side)).shape == (2, model.T, 5)
+    assert model(random_images(2, 3, side, side)).shape == (2, model.T, 5)
     return seen
 
 
@@ -149,7 +149,7 @@ def test_a_block_adds_two_spiking_convolutions_to_its_membrane_shortcut(
     torch.manual_seed(0)
     lif = LIF(threshold=0.5)
     block = Block(inputs, width, stride, lambda: LIF(threshold=0.5), pooled).double()
-    x = pictures(3, 2, inputs, 5, 7).double() * 2
+    x = random_images(3, 2, inputs, 5, 7).double() * 2
     w1, w2 = block.conv1.weight, block.conv2.weight
     y = batch_norm(on_all_frames(lif(x), lambda frames: F.conv2d(frames, w1, stride=stride, padding=1)))
     y = batch_norm(on_all_frames(lif(y), lambda frames: F.conv2d(frames, w2, padding=1)))
@@ -168,7 +168,7 @@ def test_a_block_adds_two_spiking_convolutions_to_its_membrane_shortcut(
 
 def test_the_head_is_the_mean_of_spikes_and_a_linear_layer_at_every_step() -> None:
     head = Head(6, 4, LIF, dropout=0.0).double()
-    x = pictures(3, 2, 6, 4, 5).double() * 2
+    x = random_images(3, 2, 6, 4, 5).double() * 2
     spikes = LIF()(x)
     logits = head(x)
     assert logits.shape == (2, 3, 4)
@@ -190,11 +190,11 @@ def test_dropout_in_the_head_is_that_of_the_features_mean_over_time() -> None:
 
 @pytest.mark.parametrize(("layout", "side"), [("cifar", 8), ("imagenet", 32)])
 @pytest.mark.parametrize("encoder", ["gac", "direct"])
-def test_a_prediction_depends_on_its_own_picture_alone(layout: str, side: int, encoder: str) -> None:
+def test_a_prediction_depends_on_its_own_image_alone(layout: str, side: int, encoder: str) -> None:
     model = tiny(layout, encoder=encoder).double()
     for parameter in model.parameters():
         nn.init.normal_(parameter, 0.1, 0.5)
-    images = pictures(5, 3, side, side).double()
+    images = random_images(5, 3, side, side).double()
     model(images)  # running statistics that are not those of the start
     model.eval()
     together = model(images)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from gacsnn.config import SGD, Adam, Constant, Cosine, Step
-from gacsnn.optim import factor, make_optimizer, make_scheduler
+from gacsnn.config.schema import SGD, Adam, Constant, Cosine, Step
+from gacsnn.training.optim import lr_factor, make_optimizer, make_scheduler
 
 
 def cosine(warmup: float = 0.0, final: float = 0.0, interval: str = "epoch") -> Cosine:
@@ -82,10 +82,10 @@ def test_steps_multiply_the_rate_every_so_many_epochs(epochs: int, every: int, b
     st.sampled_from([cosine, lambda warmup: drops(3, 0.5, warmup), constant]),
     st.floats(0, 50), st.integers(1, 30), st.floats(0, 60), st.sampled_from([1.0, 0.1]),
 )  # fmt: skip
-def test_a_factor_is_never_outside_nought_to_one(
+def test_an_lr_factor_is_never_outside_nought_to_one(
     schedule: object, warmup: float, epochs: int, epoch: float, step: float
 ) -> None:
-    assert 0 <= factor(schedule(warmup), epoch, epochs, step) <= 1  # type: ignore[operator]
+    assert 0 <= lr_factor(schedule(warmup), epoch, epochs, step) <= 1  # type: ignore[operator]
 
 
 def after_steps(options: SGD | Adam, weight: float, gradients: list[float]) -> list[float]:

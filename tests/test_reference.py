@@ -19,9 +19,9 @@ from torchvision.datasets import CIFAR100
 
 import gacsnn
 from gacsnn import create_model, load_reference
-from gacsnn.checkpoint import read_any
 from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
+from gacsnn.training.checkpoint import read_any
 from gacsnn.weights import reference_names
 
 State = dict[str, Tensor]
@@ -313,7 +313,7 @@ def single(case: Case) -> State:
 
 @pytest.fixture(scope="module")
 def answers(cases: Mapping[str, Case]) -> tuple[np.ndarray, Tensor]:
-    """Three pictures, and what the authors' weights say of them: mean logits over T."""
+    """Three images, and what the authors' weights say of them: mean logits over T."""
     data = np.random.default_rng(0).integers(0, 256, (3, 3072), dtype=np.uint8)
     dataset = config("dataset=cifar100").dataset
     mean, std = (torch.tensor(x, dtype=torch.float64).view(3, 1, 1) for x in (dataset.mean, dataset.std))
@@ -326,7 +326,7 @@ def answers(cases: Mapping[str, Case]) -> tuple[np.ndarray, Tensor]:
 
 @pytest.fixture
 def cifar100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: tuple[np.ndarray, Tensor]) -> list[int]:
-    """CIFAR-100's files, those pictures as its test split, two of them labelled as the authors' network sees them."""
+    """CIFAR-100's files, those images as its test split, two of them labelled as the authors' network sees them."""
     data, logits = answers
     labels = [int(label) for label in logits.argmax(dim=1)]
     labels[2] = int(logits[2].argmin())
@@ -371,7 +371,7 @@ def test_a_published_checkpoint_is_measured_from_the_command_line(
     assert result["loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=3e-3), (
         "but for neurons so near their threshold that rounding tells"
     )
-    assert (result["pictures"], result["split"], result["T"], result["params"]) == (3, "test", 6, 12_679_368)
+    assert (result["images"], result["split"], result["T"], result["params"]) == (3, "test", 6, 12_679_368)
     assert result["selected_by"] == "the user: FILE.pth, the authors' weights"
     assert result["epochs"] is None
     assert result["energy_full_mj"] > result["energy_mj"] > 0
@@ -388,8 +388,8 @@ def whole_file(tmp_path_factory: pytest.TempPathFactory, cases: Mapping[str, Cas
 
 def stand_in(T: int, *more: str) -> tuple[str, ...]:
     """A small data set of a hundred classes in place of CIFAR-100."""
-    pictures = ("dataset=synthetic", "dataset.num_classes=100", "dataset.size=8", "dataset.validation=0.0")
-    row = ("task=evaluate", f"experiment=cifar100_gac_r18_t{T}", *pictures, "limit_eval=4")
+    images = ("dataset=synthetic", "dataset.num_classes=100", "dataset.size=8", "dataset.validation=0.0")
+    row = ("task=evaluate", f"experiment=cifar100_gac_r18_t{T}", *images, "limit_eval=4")
     return (*row, "hardware=cpu", "hardware.threads=1", "output_dir=run", "checkpoint=FILE.pth", *more)
 
 

@@ -50,13 +50,13 @@ def test_precision_may_change_on_the_way(launch: Launch) -> None:
     assert launch("resume=run", "epochs=3", "hardware.precision=fp32").code == 0
 
 
-def test_other_pictures_are_normalised_as_the_network_learned(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
+def test_other_images_are_normalised_as_the_network_learned(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
     small = (*TINY, "dataset=image_folder", "dataset.size=16", "dataset.resize=16", "hardware.workers=0")
     assert launch(*small, f"dataset.root={jpegs}", "output_dir=run").code == 0
     other = tmp_path / "other"
-    (tmp_path / "pictures").rename(other)
-    for picture in list(other.rglob("0*.jpg"))[:20]:
-        picture.unlink()
+    (tmp_path / "images").rename(other)
+    for image in list(other.rglob("0*.jpg"))[:20]:
+        image.unlink()
     options = ("task=evaluate", "checkpoint=run/checkpoints/best.pt", "dataset=image_folder", f"dataset.root={other}")
     said = launch(*options, "dataset.size=16", "dataset.resize=16", "hardware.workers=0", "output_dir=again")
     assert said.code == 0, said.err
@@ -66,7 +66,7 @@ def test_other_pictures_are_normalised_as_the_network_learned(launch: Launch, tm
     assert means[0] == means[1]
 
 
-def test_a_folder_of_test_pictures_only_is_refused(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
+def test_a_folder_of_test_images_only_is_refused(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
     (jpegs / "train").rename(tmp_path / "elsewhere")
     code, _, err = launch(*TINY, "dataset=image_folder", f"dataset.root={jpegs}")
     assert code == 2

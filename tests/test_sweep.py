@@ -21,8 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from gacsnn.study import claim, finish_early, open_storage, open_study, standing
-from gacsnn.sweep import share, visible_gpus
+from gacsnn.sweep.claims import claim, effective_trials, finish_early
+from gacsnn.sweep.storage import open_storage, open_study
+from gacsnn.sweep.workers import share, visible_gpus
 
 # A trial of half a second.
 SMALL = ("hardware=cpu", "hardware.threads=1", "model.width=0.05", "limit_train=64", "limit_eval=32", "epochs=2")
@@ -42,7 +43,7 @@ def result(run: Path) -> dict[str, object]:
 def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
     """No trial lost, none doubled, each with its run."""
     study = load(tmp_path / FOLDER)
-    trials = standing(study)
+    trials = effective_trials(study)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * n_trials
     runs = [trial.user_attrs["run"] for trial in trials if "reused" not in trial.user_attrs]
     assert len(set(runs)) == len(runs)
@@ -62,7 +63,9 @@ def test_a_search_keeps_its_trials_and_reads_the_test_split_of_the_best_only(lau
     code, out, err = launch("-m", *SEARCH, "hydra.sweeper.n_trials=3")
     assert (code, err) == (0, "")
     study = check_whole(tmp_path, 3)
-    tested = [t.number for t in standing(study) if result(tmp_path / FOLDER / str(t.number))["top1"] is not None]
+    tested = [
+        t.number for t in effective_trials(study) if result(tmp_path / FOLDER / str(t.number))["top1"] is not None
+    ]
     assert set(tested) == {trial.number for trial in study.best_trials}
     assert "best: trial" in out
     # The same command again adds nothing; a larger number goes on.
@@ -314,7 +317,7 @@ def test_every_saved_search_composes_and_probes(launch: Launch, tmp_path: Path) 
     for path in sorted((ROOT / "sweeps").glob("*.yaml")):
         said = launch(f"sweeps={path.stem}", "--cfg", "hydra")
         assert said.code == 0, said.err
-        assert "gacsnn.sweep.StudySweeper" in said.out
+        assert "gacsnn.sweep.plugin.StudySweeper" in said.out
 
 
 @pytest.fixture
@@ -378,7 +381,7 @@ def test_a_trial_that_dies_again_and_again_is_given_up() -> None:
     assert claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler()) is None
     assert [trial.user_attrs.get("retry_of") for trial in study.trials] == [None, 0, 1]
     assert len({trial.params["x"] for trial in study.trials}) == 1
-    assert len(standing(study)) == 1
+    assert len(effective_trials(study)) == 1
 
 
 def test_a_silent_trial_of_another_machine_is_taken_up_when_its_lease_is_over() -> None:

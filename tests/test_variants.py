@@ -10,20 +10,22 @@ from conftest import TINY, Launch
 from test_conf import config
 from torch import Tensor, nn
 
-from gacsnn.config import Config, Train, load
-from gacsnn.data.augment import Draw
+from gacsnn.config.saved import load
+from gacsnn.config.schema import Config, Train
+from gacsnn.data.mixing import Draw
 from gacsnn.encoders import GAC
 from gacsnn.errors import InputError
 from gacsnn.models import Block, SpikingResNet, create_model
 from gacsnn.neuron import LIF
 from gacsnn.run import run
-from gacsnn.train import Training
+from gacsnn.training import trainer as trainer_module
+from gacsnn.training.trainer import Trainer
 
 MAX_NEURON = {"decay": 0.5, "threshold": 1.0, "detach_reset": True}
 PAPER_NEURON = {"decay": 0.25, "threshold": 0.5, "detach_reset": False}
 
 
-def pictures(*shape: int) -> Tensor:
+def random_images(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -73,7 +75,7 @@ def trace(model: nn.Module, images: Tensor) -> list[tuple[str, nn.Module, tuple[
 
 def trains(model: SpikingResNet, size: tuple[int, int]) -> None:
     """A forward and backward pass: shapes, finite numbers, a gradient for every parameter."""
-    logits = model(pictures(2, 3, *size))
+    logits = model(random_images(2, 3, *size))
     assert logits.shape == (2, model.T, 5)
     F.cross_entropy(logits.mean(dim=1), torch.tensor([0, 1])).backward()
     for name, parameter in model.named_parameters():
@@ -103,7 +105,7 @@ def test_max_resnet18_pools_in_each_block_that_changes_resolution_and_only_there
 def test_the_layers_of_such_a_block_in_their_order(encoder: str, size: tuple[int, int]) -> None:
     model = built("max_resnet18", encoder)
     height, width = (-(-side // 2) for side in size)
-    layers = [row for row in trace(model, pictures(1, 3, *size)) if row[0].startswith("stages.1.0.")]
+    layers = [row for row in trace(model, random_images(1, 3, *size)) if row[0].startswith("stages.1.0.")]
     main = [(type(module), shape) for name, module, shape in layers if ".shortcut." not in name]
     assert main == [
         (LIF, (2, 1, 8, *size)),
@@ -125,7 +127,7 @@ def test_a_pooled_block_computes_what_its_description_says() -> None:
         nn.init.normal_(norm.running_mean, 0, 0.3)
         nn.init.normal_(norm.weight, 1, 0.3)
         nn.init.normal_(norm.bias, 0, 0.3)
-    x = 2 * pictures(3, 2, 4, 5, 8).double()
+    x = 2 * random_images(3, 2, 4, 5, 8).double()
 
     def normed(y: Tensor, norm: nn.BatchNorm2d) -> Tensor:
         return F.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias)
@@ -156,7 +158,7 @@ def test_max_resnet18_has_its_own_neuron_and_starts_its_batch_norms_at_one(encod
 
 @pytest.mark.parametrize("encoder", ["gac", "direct", "latency"])
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (1, 1)])
-def test_max_resnet18_trains_on_pictures_of_any_size(encoder: str, size: tuple[int, int]) -> None:
+def test_max_resnet18_trains_on_images_of_any_size(encoder: str, size: tuple[int, int]) -> None:
     trains(built("max_resnet18", encoder), size)
 
 
@@ -213,7 +215,7 @@ def test_max_resnet18_is_trained_and_measured_again_from_the_command_line(launch
 def test_resnet104_has_51_blocks_after_a_stem_of_three(encoder: str) -> None:
     model = built("resnet104", encoder, "imagenet", T=1, width=1 / 32)
     assert [len(stage) for stage in model.stages] == [3, 8, 32, 8]
-    shapes = {name: shape for name, _, shape in trace(model.eval(), pictures(1, 3, 64, 64))}
+    shapes = {name: shape for name, _, shape in trace(model.eval(), random_images(1, 3, 64, 64))}
     assert [shapes[f"encoder.stem.{index}"][2:] for index in range(3)] == [(32, 32)] * 3
     assert [shapes[f"stages.{index}.0"] for index in range(4)] == [(1, 1, 2 << i, 16 >> i, 16 >> i) for i in range(4)]
     assert [len(blocks(stage)) * 2 for stage in model.stages] == [6, 16, 64, 16]  # 3 + 102 convolutions without these
@@ -289,7 +291,7 @@ def test_any_kernel_and_gate_keep_the_size_of_the_stem(
     kernel: int, gate: str, size: tuple[int, int], layout: str
 ) -> None:
     model = built("resnet8", layout=layout, T=3, encoder_options={"kernel": kernel, "gate": gate}).eval()
-    images = pictures(2, 3, *size)
+    images = random_images(2, 3, *size)
     expected = size if layout == "cifar" else tuple(-(-side // 2) for side in size)
     assert model.encoder.stem(images).shape == (2, 4, *expected)
     assert model.encoder(images).shape == (3, 2, 4, *expected)
@@ -319,13 +321,13 @@ def test_a_kernel_of_eight_sees_three_pixels_before_and_four_after() -> None:
 @pytest.mark.parametrize(("layout", "name", "stride"), [("cifar", "resnet8", 1), ("imagenet", "resnet8", 2),
                                                        ("imagenet", "resnet104", 2)])  # fmt: skip
 @pytest.mark.parametrize("size", [(12, 12), (11, 14)])
-def test_a_gate_beside_the_stem_reads_the_picture(layout: str, name: str, stride: int, size: tuple[int, int]) -> None:
+def test_a_gate_beside_the_stem_reads_the_image(layout: str, name: str, stride: int, size: tuple[int, int]) -> None:
     model = built(name, layout=layout, T=3, encoder_options={"gate": "image"}).double().eval()
     encoder = model.encoder
     assert isinstance(encoder, GAC)
     for weight in encoder.parameters():
         nn.init.normal_(weight, 0.1, 0.5)
-    images = pictures(2, 3, *size).double()
+    images = random_images(2, 3, *size).double()
     down, up = encoder.temporal.mlp[0].weight, encoder.temporal.mlp[2].weight
     first, second = encoder.spatial_channel.conv1.weight, encoder.spatial_channel.conv2.weight
     hidden = F.relu(F.conv2d(F.pad(images, (1, 2, 1, 2)), first, stride=stride))
@@ -341,14 +343,14 @@ def test_a_gate_beside_the_stem_reads_the_picture(layout: str, name: str, stride
 
 
 def test_the_two_gates_read_different_things() -> None:
-    """With a dead stem, the gate beside it still sees the picture, and the released one sees none."""
+    """With a dead stem, the gate beside it still sees the image, and the released one sees none."""
     for gate, moves in (("stem", False), ("image", True)):
         encoder = built("resnet8", encoder_options={"gate": gate}).encoder.eval()
         nn.init.zeros_(encoder.stem[0].weight)
         nn.init.constant_(encoder.stem[1].bias, 3.0)  # every neuron fires
         for layer in (encoder.spatial_channel.conv1, encoder.spatial_channel.conv2, *encoder.temporal.mlp[::2]):
             nn.init.constant_(layer.weight, 0.01)
-        one, other = encoder(pictures(1, 3, 8, 8).abs()), encoder(5 * pictures(1, 3, 8, 8).abs())
+        one, other = encoder(random_images(1, 3, 8, 8).abs()), encoder(5 * random_images(1, 3, 8, 8).abs())
         assert torch.equal(one, other) != moves
 
 
@@ -437,18 +439,17 @@ def test_the_command_line_has_the_last_word_over_the_preset() -> None:
 def test_a_box_is_drawn_once_a_batch_or_left_alone_for_the_epoch(
     every: str, draws: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gacsnn import train
-    from gacsnn.run import prepare_run
+    from gacsnn.tasks.experiment import prepare
 
-    prepared = prepare_run(config(*TINY, "augmentation=cutmix", f"augmentation.drawn_every={every}"))
-    training = Training(prepared.model, prepared.config, prepared.machine, 64)
-    training.drawn = Draw("cutmix", 0.5, 0.5, 0.5)
+    prepared = prepare(config(*TINY, "augmentation=cutmix", f"augmentation.drawn_every={every}"))
+    trainer = Trainer(prepared.model, prepared.config, prepared.machine, 64)
+    trainer.drawn = Draw("cutmix", 0.5, 0.5, 0.5)
     count = []
-    monkeypatch.setattr(train, "draw", lambda _augmentation: count.append(1) or Draw())
+    monkeypatch.setattr(trainer_module, "draw", lambda _augmentation: count.append(1) or Draw())
     for _ in range(4):
-        training.step(pictures(4, 3, 8, 8), torch.arange(4))
+        trainer.step(random_images(4, 3, 8, 8), torch.arange(4))
     assert len(count) == draws
-    assert training.drawn == (Draw() if draws else Draw("cutmix", 0.5, 0.5, 0.5))
+    assert trainer.drawn == (Draw() if draws else Draw("cutmix", 0.5, 0.5, 0.5))
 
 
 FAITHFUL = (*TINY, "preset=faithful", "augmentation=cutmix", "augmentation.drawn_every=epoch", "epochs=3")
@@ -468,7 +469,7 @@ def test_a_faithful_run_says_that_the_test_split_picked_its_epoch(launch: Launch
     assert result["last_epoch_top1"] == lines[-1]["test_top1"]
     assert result["validation_top1"] is None
     assert not any(key.startswith("validation") for line in lines for key in line)
-    for said in ("64 training, 0 validation, 32 test pictures", "last epoch", "TEST split"):
+    for said in ("64 training, 0 validation, 32 test images", "last epoch", "TEST split"):
         assert said in out
 
 

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from gacsnn.config import Dataset
+from gacsnn.config.schema import Dataset
 from gacsnn.data import cifar, digits, folder, synthetic
-from gacsnn.data.pictures import Loader, Pictures, Splits, batches, begin_epoch
-
-__all__ = ["Loader", "Pictures", "Splits", "batches", "begin_epoch", "load_splits"]
+from gacsnn.data.splits import Splits
 
 SOURCES: dict[str, Callable[[Any], Splits]] = {
     "digits": digits.load,

@@ -6,9 +6,9 @@ from urllib.error import URLError
 import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from gacsnn.config import Cifar
-from gacsnn.data.pictures import Pictures, Splits
-from gacsnn.data.split import split_training
+from gacsnn.config.schema import Cifar
+from gacsnn.data.images import Images
+from gacsnn.data.splits import Splits, split_training
 from gacsnn.errors import InputError
 
 READERS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
@@ -22,7 +22,7 @@ def load(options: Cifar) -> Splits:
     return split_training(training, test, classes, options, SIZE)
 
 
-def read(options: Cifar, train: bool) -> tuple[Pictures, list[str]]:
+def read(options: Cifar, train: bool) -> tuple[Images, list[str]]:
     reader = READERS[options.name]
     folder = Path(options.root) / reader.base_folder
     try:
@@ -38,4 +38,4 @@ def read(options: Cifar, train: bool) -> tuple[Pictures, list[str]]:
             f"dataset.download=true fetches them, or unpack them as {folder}"
         ) from None
     images = torch.from_numpy(source.data).permute(0, 3, 1, 2)
-    return Pictures(images, torch.tensor(source.targets)), list(source.classes)
+    return Images(images, torch.tensor(source.targets)), list(source.classes)

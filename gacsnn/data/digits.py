@@ -1,10 +1,10 @@
-"""Handwritten digits (UCI; Alpaydin & Kaynak 1998): 1,797 grey pictures of 8x8 pixels that ship inside scikit-learn."""
+"""Handwritten digits (UCI; Alpaydin & Kaynak 1998): 1,797 grey images of 8x8 pixels that ship inside scikit-learn."""
 
 import torch
 
-from gacsnn.config import Digits
-from gacsnn.data.pictures import Pictures, Splits, held_out
-from gacsnn.data.split import split_training
+from gacsnn.config.schema import Digits
+from gacsnn.data.images import Images
+from gacsnn.data.splits import Splits, held_out, split_training
 
 SIZE = 8
 
@@ -14,7 +14,7 @@ def load(options: Digits) -> Splits:
 
     digits = load_digits()
     grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
-    everything = Pictures(grey[:, None].expand(-1, 3, -1, -1), torch.from_numpy(digits.target).long())
+    everything = Images(grey[:, None].expand(-1, 3, -1, -1), torch.from_numpy(digits.target).long())
     kept, test = held_out(everything.labels, options.test, options.split_seed)
     classes = [str(name) for name in digits.target_names]
     return split_training(everything.subset(kept), everything.subset(test), classes, options, SIZE)

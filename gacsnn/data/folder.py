@@ -1,4 +1,4 @@
-"""Pictures in class folders: ImageNet's, or anyone's, at any size."""
+"""Images in class folders: ImageNet's, or anyone's, at any size."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
-from gacsnn.config import Folder
-from gacsnn.data.pictures import Pictures, Splits, decode, held_out
-from gacsnn.data.split import split_training
+from gacsnn.config.schema import Folder
+from gacsnn.data.images import Images, decode
+from gacsnn.data.splits import Splits, held_out, split_training
 from gacsnn.errors import InputError
-from gacsnn.progress import Progress, log
+from gacsnn.runtime.console import Progress, log
 
 
 def load(options: Folder) -> Splits:
-    """Raises InputError for a missing or empty folder, classes that differ, a picture that cannot be decoded."""
+    """Raises InputError for a missing or empty folder, classes that differ, a image that cannot be decoded."""
     root = Path(options.root)
     if not root.is_dir():
         raise InputError(
@@ -24,7 +24,7 @@ def load(options: Folder) -> Splits:
     if test_folder.is_dir() and not train_folder.is_dir():
         raise InputError(
             f"dataset.root={root}: holds {test_folder.name}/ but no {train_folder.name}/; give dataset.train_folder, or "
-            "another dataset.test_folder where all pictures lie in class folders"
+            "another dataset.test_folder where all images lie in class folders"
         )
     if train_folder.is_dir() and test_folder.is_dir():
         training, classes = scan(train_folder, options)
@@ -41,34 +41,34 @@ def load(options: Folder) -> Splits:
     return split_training(training, test, classes, options, options.size, options.resize)
 
 
-def scan(folder: Path, options: Folder) -> tuple[Pictures, list[str]]:
-    """The pictures below each class folder, sorted by name, and the classes' names."""
+def scan(folder: Path, options: Folder) -> tuple[Images, list[str]]:
+    """The images below each class folder, sorted by name, and the classes' names."""
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if len(classes) < 2:
         count = len(classes) or "no"
         raise InputError(
-            f"{folder} holds {count} class folders, and two are needed; put the pictures of each class in a folder of its own"
+            f"{folder} holds {count} class folders, and two are needed; put the images of each class in a folder of its own"
         )
     try:
         found = make_dataset(folder, {name: label for label, name in enumerate(classes)}, IMG_EXTENSIONS)
     except FileNotFoundError as error:
         raise InputError(f"{folder}: {str(error).splitlines()[0]}") from None
     files, labels = zip(*found, strict=True)
-    pictures = Pictures(files, torch.tensor(labels))
-    return (checked(pictures, options) if options.check_pictures else pictures), classes
+    images = Images(files, torch.tensor(labels))
+    return (checked(images, options) if options.check_images else images), classes
 
 
-def checked(pictures: Pictures, options: Folder) -> Pictures:
-    """The same pictures, each decoded once; without the bad ones where they are to be skipped.
+def checked(images: Images, options: Folder) -> Images:
+    """The same images, each decoded once; without the bad ones where they are to be skipped.
 
     Raises:
-        InputError: naming the first picture that cannot be decoded, where they are not to be skipped.
+        InputError: naming the first image that cannot be decoded, where they are not to be skipped.
     """
-    skip = options.bad_pictures == "skip"
+    skip = options.bad_images == "skip"
     good: list[bool] = []
-    with ThreadPoolExecutor() as pool, Progress("checking pictures", len(pictures)) as progress:
+    with ThreadPoolExecutor() as pool, Progress("checking images", len(images)) as progress:
         try:
-            for error in pool.map(fault, pictures.images, chunksize=64):
+            for error in pool.map(fault, images.source, chunksize=64):
                 if error is not None and not skip:
                     raise error
                 if error is not None:
@@ -79,10 +79,10 @@ def checked(pictures: Pictures, options: Folder) -> Pictures:
             pool.shutdown(cancel_futures=True)
             raise
     if all(good):
-        return pictures
-    left = pictures.subset(torch.tensor(good).nonzero().flatten())
-    if len(left.labels.unique()) < len(pictures.labels.unique()):
-        raise InputError(f"dataset.root={options.root}: no picture of some class can be decoded; nothing is left of it")
+        return images
+    left = images.subset(torch.tensor(good).nonzero().flatten())
+    if len(left.labels.unique()) < len(images.labels.unique()):
+        raise InputError(f"dataset.root={options.root}: no image of some class can be decoded; nothing is left of it")
     return left
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gacsnn.files import write_text, write_whole
+from gacsnn.runtime.files import write_text, write_whole
 
 if TYPE_CHECKING:
     from gacsnn.energy import Row

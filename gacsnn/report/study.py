@@ -17,9 +17,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.errors import InputError
-from gacsnn.files import write_text, write_whole
-from gacsnn.progress import duration, log
-from gacsnn.study import open_storage, standing
+from gacsnn.runtime.console import duration, log
+from gacsnn.runtime.files import write_text, write_whole
+from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.storage import open_storage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def show(folder: Path) -> dict[str, Any]:
         InputError: when there is no sweep in the folder, or its storage cannot be reached.
     """
     study, objectives = load(folder)
-    trials = standing(study)
+    trials = effective_trials(study)
     best = study.best_trials if any(trial.state == TrialState.COMPLETE for trial in trials) else []
     rows = [row(trial, objectives, trial.number in {b.number for b in best}) for trial in trials]
     importance = importances(study)

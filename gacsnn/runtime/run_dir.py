@@ -1,7 +1,7 @@
-"""The run directory: all that a run writes, and where it came from.
+"""The run directory: all that a run writes, and the one way in which it is read.
 
 config.yaml     what was run, enough to run it again
-metrics.jsonl   a line an epoch
+metrics.jsonl   a line per epoch
 checkpoints/    last.pt after every epoch, best.pt by the validation split
 tensorboard/    the same scalars for TensorBoard
 energy.csv      firing rates, operations and energy of each layer; firing_rates.png shows the rates
@@ -11,35 +11,75 @@ result.json     written once, at the end
 import itertools
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gacsnn.config import Config, config_hash, to_yaml
+from gacsnn.config.saved import load, to_yaml
+from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-from gacsnn.files import write_text
-from gacsnn.hardware import Machine
+from gacsnn.runtime.files import write_text
 
 
 class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
-        self.metrics = path / "metrics.jsonl"
+        self.config_path = path / "config.yaml"
+        self.metrics_path = path / "metrics.jsonl"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.pt"
         self.best = self.checkpoints / "best.pt"
         self.tensorboard = path / "tensorboard"
-        self.result = path / "result.json"
-        self.energy = path / "energy.csv"
-        self.firing_rates = path / "firing_rates.png"
+        self.result_path = path / "result.json"
+        self.energy_path = path / "energy.csv"
+        self.firing_rates_path = path / "firing_rates.png"
+
+    # Reading
+
+    def read_config(self) -> Config:
+        """Raises InputError when it is missing, damaged, or of a later version."""
+        return load(self.config_path)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """What result.json holds, under today's names; None before the run's end.
+
+        Raises:
+            InputError: when the file is damaged.
+        """
+        if not self.result_path.exists():
+            return None
+        try:
+            result = json.loads(self.result_path.read_text())
+        except (OSError, ValueError):
+            result = None
+        if not isinstance(result, dict):
+            raise InputError(f"{self.result_path} is damaged: it should be a run's result as JSON")
+        return {"images" if name == "pictures" else name: value for name, value in result.items()}
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, without one that was being written when the process was killed.
+
+        Raises:
+            InputError: when the file is damaged.
+        """
+        return [metrics for _text, metrics in self._metrics_lines()]
+
+    def _metrics_lines(self) -> list[tuple[str, dict[str, Any]]]:
+        if not self.metrics_path.exists():
+            return []
+        whole = [line for line in self.metrics_path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        try:
+            lines = [(line, json.loads(line)) for line in whole]
+            assert all(isinstance(metrics["epoch"], int) for _text, metrics in lines)
+        except (ValueError, KeyError, TypeError, AssertionError):
+            raise InputError(
+                f"{self.metrics_path} is damaged: each line should be an epoch's metrics as JSON"
+            ) from None
+        return lines
 
     def check_resumable(self) -> None:
         """Find out, writing nothing, whether there is a run here to go on with.
@@ -49,15 +89,17 @@ class RunDirectory:
         """
         if not self.path.is_dir():
             raise InputError(f"resume={self.path}: no such run directory")
-        for file in (self.config, self.last, self.best):
+        for file in (self.config_path, self.last, self.best):
             if not file.exists():
                 name = file.relative_to(self.path)
                 raise InputError(f"resume={self.path}: no {name} in it, so there is nothing to go on with")
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise InputError(f"resume={self.path}: cannot be written (no permission)")
 
+    # Writing
+
     @contextmanager
-    def held(self, option: str) -> Iterator[None]:
+    def lock(self, option: str) -> Iterator[None]:
         """Keep other processes from writing here meanwhile. The lock goes when the process does, however it ends.
 
         Raises:
@@ -76,39 +118,33 @@ class RunDirectory:
             lock.release()
 
     def write_config(self, config: Config) -> None:
-        write_text(self.config, to_yaml(config))
+        write_text(self.config_path, to_yaml(config))
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def forget_after(self, epoch: int) -> None:
+    def truncate_after(self, epoch: int) -> None:
         """Drop the result, and the metrics of epochs that the checkpoint does not hold.
 
         There are such where the run was killed between the two writes.
         """
-        self.result.unlink(missing_ok=True)
-        if not self.metrics.exists():
-            return
-        lines = self.metrics.read_text().splitlines(keepends=True)
-        try:
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch]
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"{self.metrics} is damaged: each line should be an epoch's metrics as JSON") from None
-        if kept != lines:
-            write_text(self.metrics, "".join(kept))
+        kept = "".join(text for text, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
+        self.result_path.unlink(missing_ok=True)
+        if self.metrics_path.exists() and kept != self.metrics_path.read_text():
+            write_text(self.metrics_path, kept)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        write_text(self.result, json.dumps(result, indent=2) + "\n")
+        write_text(self.result_path, json.dumps(result, indent=2) + "\n")
 
 
-def check_new_directory(asked: str | None) -> None:
+def check_new_directory(output_dir: str | None) -> None:
     """Find out before any work whether a new run can be written. Nothing is made yet.
 
     Raises:
         InputError: when a run lies there already, or nothing can be written there.
     """
-    path = Path(asked if asked is not None else "outputs")
+    path = Path(output_dir if output_dir is not None else "outputs")
     if (path / "checkpoints" / "last.pt").exists():
         raise InputError(f"output_dir={path}: holds a run already; resume={path} goes on with it")
     ancestor = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
@@ -118,22 +154,22 @@ def check_new_directory(asked: str | None) -> None:
         raise unwritable(path, "no permission")
 
 
-def make_directory(asked: str | None, name: str) -> RunDirectory:
-    """Make the folder asked for, or a dated one that no other run has: outputs/<date>/<time>-<name>.
+def make_directory(output_dir: str | None, name: str) -> RunDirectory:
+    """Make the folder that is given, or a dated one that no other run has: outputs/<date>/<time>-<name>.
 
     Raises:
         InputError: when it cannot be made.
     """
     now = datetime.now()
     dated = Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H%M%S}-{name}"
-    path = Path(asked) if asked is not None else dated
+    path = Path(output_dir) if output_dir is not None else dated
     for count in itertools.count(2):
         try:
-            path.mkdir(parents=True, exist_ok=asked is not None)
+            path.mkdir(parents=True, exist_ok=output_dir is not None)
             (path / "checkpoints").mkdir(exist_ok=True)
             return RunDirectory(path)
         except FileExistsError:
-            if asked is not None:
+            if output_dir is not None:
                 raise unwritable(path, "there is a file of that name") from None
             path = dated.with_name(f"{dated.name}-{count}")
         except OSError as error:
@@ -143,33 +179,3 @@ def make_directory(asked: str | None, name: str) -> RunDirectory:
 
 def unwritable(path: Path, reason: str) -> InputError:
     return InputError(f"output_dir={path}: cannot be written ({reason}); give another folder")
-
-
-def provenance(config: Config, machine: Machine) -> dict[str, Any]:
-    """Which config, commit, seed and machine made a result."""
-    return {
-        "T": config.T,
-        "dataset": config.dataset.name,
-        "model": config.model.name,
-        "encoder": config.encoder.name,
-        "seed": config.seed,
-        "config_hash": config_hash(config),
-        "git_commit": git_commit(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("gacsnn", "torch", "torchvision", "hydra-core")},
-        },
-        "device": machine.describe(),
-        "machine": f"{platform.node()}, {platform.platform()}, {os.cpu_count()} cores",
-        "precision": config.hardware.precision,
-    }
-
-
-def git_commit() -> str | None:
-    """The commit of the package's own source, with `-dirty` when files differ from it; None outside a repository."""
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

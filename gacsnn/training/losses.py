@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gacsnn.config import TET, CrossEntropy
+from gacsnn.config.schema import TET, CrossEntropy
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gacsnn.data import Loader
+from gacsnn.data.loader import Loader, Normalise, image_count
 from gacsnn.energy import firing_rates
-from gacsnn.hardware import Machine
-from gacsnn.pixels import Normalise
-from gacsnn.progress import Progress
+from gacsnn.runtime.console import Progress
+from gacsnn.runtime.device import Machine
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Score:
     top5: float
     loss: float
     firing_rate: float
-    pictures: int
+    images: int
     seconds: float
     rates_by_step: dict[str, list[float]]  # of each spiking layer, in forward order
 
@@ -34,10 +33,10 @@ def evaluate(
     machine: Machine,
     description: str = "evaluating",
 ) -> Score:
-    """Measure the model on every picture of a split once. Top-5 is of as many classes as there are, if fewer."""
+    """Measure the model on every image of a split once. Top-5 is of as many classes as there are, if fewer."""
     model.eval()
     started = time.perf_counter()
-    count = len(loader.dataset)  # type: ignore[arg-type]
+    count = image_count(loader)
     totals = torch.zeros(3, dtype=torch.float64, device=machine.device)
     with torch.no_grad(), firing_rates(model) as rates, Progress(description, count) as progress:
         for images, labels in loader:

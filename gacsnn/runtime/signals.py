@@ -1,27 +1,28 @@
-"""Files that are whole or not there."""
+"""Signals: the one place that sets handlers for Ctrl-C and SIGTERM."""
 
-import os
+import ctypes
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import IO
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a temporary file beside `path`, flush it to the disk, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with uninterrupted():
-            with temporary.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def exit_on_sigterm() -> None:
+    """End as after Ctrl-C, with what is open closed on the way; exit code 143."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def leave_signals_to_parent(_worker: int) -> None:
+    """For a loader's worker process: its parent hears Ctrl-C too, and ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent ends, however that is."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 @contextmanager
@@ -47,7 +48,3 @@ def uninterrupted() -> Iterator[None]:
                 handler(number, frame)
             elif handler == signal.SIG_DFL:
                 signal.raise_signal(number)
-
-
-def write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda file: file.write(text.encode()))

@@ -1,22 +1,10 @@
-"""The schema: every option, its type, range, unit and a sentence of help. What a run does depends on nothing else.
+"""The schema: every option, its type, range, unit and a sentence of help. What a run does depends on nothing else."""
 
-Known without Hydra and without torch: `load` reads a saved `config.yaml`, `validate` checks a plain dictionary. A wrong
-option, type or range raises `InputError` with one line, before any work.
-"""
-
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from gacsnn.errors import InputError, nearest
-
-Share = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -35,10 +23,10 @@ def option(help: str, **constraints: Any) -> Any:
 
 
 class Augment(Options):
-    """What is done to each training picture."""
+    """What is done to each training image."""
 
-    crop_padding: int = option("pixels of padding for a random crop of the picture's own size; 0: no crop", ge=0)
-    flip: bool = option("flip left to right, one picture in two")
+    crop_padding: int = option("pixels of padding for a random crop of the image's own size; 0: no crop", ge=0)
+    flip: bool = option("flip left to right, one image in two")
     rotation: float = option("largest random rotation, degrees either way", ge=0, le=180)
     resized_crop: bool = option("crop a random part and resize it to `size` (RandomResizedCrop)")
     auto_augment: Literal["none", "cifar10", "imagenet"] = option("AutoAugment policy")
@@ -46,11 +34,11 @@ class Augment(Options):
 
 class Dataset(Options):
     name: str
-    layout: Layout = option("which stem and stages suit these pictures")
+    layout: Layout = option("which stem and stages suit these images")
     mean: Channels | None = option("mean of the three channels, pixels in [0, 1]; null: measured on the training split")
     std: Channels | None = option("standard deviation of the channels; null: measured on the training split")
     measured: list[Literal["mean", "std"]] = Field(default=[])  # written by a run: what null above came out as
-    validation: float = option("share of the training pictures held out for validation; 0: none", ge=0, lt=1)
+    validation: float = option("fraction of the training images held out for validation; 0: none", ge=0, lt=1)
     split_seed: int = option("seed of the split into training and validation; not that of the run", ge=0)
     augment: Augment
 
@@ -64,7 +52,7 @@ class Dataset(Options):
 
 class Digits(Dataset):
     name: Literal["digits"]
-    test: float = option("share of the pictures held out as the test split, where none is given", gt=0, lt=1)
+    test: float = option("fraction of the images held out as the test split, where none is given", gt=0, lt=1)
 
 
 class Cifar(Dataset):
@@ -74,36 +62,36 @@ class Cifar(Dataset):
 
 
 class Folder(Dataset):
-    """Class folders of pictures: `root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` alone."""
+    """Class folders of images: `root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` alone."""
 
     name: Literal["imagenet", "image_folder"]
-    root: str = option("folder of the pictures")
-    train_folder: str = option("training pictures, below root; where it is missing, root itself holds the classes")
+    root: str = option("folder of the images")
+    train_folder: str = option("training images, below root; where it is missing, root itself holds the classes")
     test_folder: str = option(
-        "test pictures, below root; where it is missing, the share `test` of the pictures is held out"
+        "test images, below root; where it is missing, the fraction `test` of the images is held out"
     )
-    test: float = option("share of the pictures held out as the test split, where none is given", gt=0, lt=1)
+    test: float = option("fraction of the images held out as the test split, where none is given", gt=0, lt=1)
     size: int = option("side of the square that the network sees, pixels", ge=1)
     resize: int = option("shorter side before the centre crop to `size`, pixels", ge=1)
-    check_pictures: bool = option("decode every picture once before any work")
-    bad_pictures: Literal["stop", "skip"] = option("what to do about a picture that cannot be decoded")
+    check_images: bool = option("decode every image once before any work")
+    bad_images: Literal["stop", "skip"] = option("what to do about a image that cannot be decoded")
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Folder":
         if self.resize < self.size:
             raise ValueError(f"resize={self.resize} must be at least size={self.size}")
-        if self.bad_pictures == "skip" and not self.check_pictures:
-            raise ValueError("bad_pictures=skip needs check_pictures=true, which finds them")
+        if self.bad_images == "skip" and not self.check_images:
+            raise ValueError("bad_images=skip needs check_images=true, which finds them")
         return self
 
 
 class Synthetic(Dataset):
-    """Random pictures with a weak pattern a class; for benchmarks and smoke tests only."""
+    """Random images with a weak pattern a class; for benchmarks and smoke tests only."""
 
     name: Literal["synthetic"]
     size: int = option("side of the square that the network sees, pixels", ge=4)
     num_classes: Count = option("number of classes")
-    pictures: int = option("number of pictures in all splits together", ge=10)
+    images: int = option("number of images in all splits together", ge=10)
 
 
 class Model(Options):
@@ -118,7 +106,7 @@ class Model(Options):
 class GAC(Options):
     name: Literal["gac"]
     kernel: Count = option("side of SCA's two convolutions")
-    gate: Literal["stem", "image"] = option("what the gate reads: the stem's current, or the picture beside the stem")
+    gate: Literal["stem", "image"] = option("what the gate reads: the stem's current, or the image beside the stem")
 
 
 class Latency(Options):
@@ -141,7 +129,7 @@ class Neuron(Options):
 class SGD(Options):
     name: Literal["sgd"]
     lr: Positive = option("learning rate at the start")
-    momentum: Share = option("momentum")
+    momentum: Fraction = option("momentum")
     nesterov: bool = option("Nesterov's form of momentum")
     weight_decay: NotNegative = option("L2 penalty; adamw: decoupled decay")
 
@@ -155,7 +143,7 @@ class SGD(Options):
 class Adam(Options):
     name: Literal["adam", "adamw"]
     lr: Positive = option("learning rate at the start")
-    betas: Annotated[list[Share], Field(min_length=2, max_length=2)] = option("decay of the two moments")
+    betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = option("decay of the two moments")
     eps: Positive = option("added to the denominator")
     weight_decay: NotNegative = option("L2 penalty; adamw: decoupled decay")
 
@@ -182,24 +170,24 @@ class Constant(Scheduler):
 
 class CrossEntropy(Options):
     name: Literal["cross_entropy"]
-    label_smoothing: Share = option("share of the target spread over all classes")
+    label_smoothing: Fraction = option("fraction of the target spread over all classes")
 
 
 class TET(Options):
     name: Literal["tet"]
     lamb: float = option("weight of the mean squared error against `means`", ge=0, le=1)
     means: float = option("constant that all logits are drawn to")
-    label_smoothing: Share = option("share of the target spread over all classes")
+    label_smoothing: Fraction = option("fraction of the target spread over all classes")
 
 
 class Augmentation(Options):
-    """Mixing of pictures within a training batch."""
+    """Mixing of images within a training batch."""
 
     cutmix_probability: float = option("probability that a batch is mixed by CutMix", ge=0, le=1)
-    cutmix_alpha: Positive = option("CutMix draws its share from Beta(alpha, alpha)")
+    cutmix_alpha: Positive = option("CutMix draws its fraction from Beta(alpha, alpha)")
     mixup_probability: float = option("probability that a batch is mixed by mix-up", ge=0, le=1)
-    mixup_alpha: Positive = option("mix-up draws its share from Beta(alpha, alpha)")
-    drawn_every: Literal["batch", "epoch"] = option("how long a draw (mixed or not, share, box) is kept")
+    mixup_alpha: Positive = option("mix-up draws its fraction from Beta(alpha, alpha)")
+    drawn_every: Literal["batch", "epoch"] = option("how long a draw (mixed or not, fraction, box) is kept")
 
     @model_validator(mode="after")
     def _at_most_one(self) -> "Augmentation":
@@ -213,7 +201,7 @@ class Hardware(Options):
     precision: Literal["fp32", "bf16", "fp16"] = option("type of activations; fp16 with a gradient scaler")
     threads: Count | None = option("CPU threads; null: PyTorch's own choice")
     workers: Annotated[int, Field(ge=0)] | None = option(
-        "processes that load pictures; null: 0 for pictures in memory, else one a core, 8 at most"
+        "processes that load images; null: 0 for images in memory, else one a core, 8 at most"
     )
     channels_last: bool = option("keep activations in NHWC order")
 
@@ -223,7 +211,7 @@ class Energy(Options):
 
     mac_pj: Positive = option("energy of a multiply-accumulate, pJ")
     ac_pj: Positive = option("energy of an accumulate, pJ")
-    encoder: Literal["once", "repeated"] = option("count stem and gate once a picture, or T times as released")
+    encoder: Literal["once", "repeated"] = option("count stem and gate once a image, or T times as released")
 
 
 class Train(Options):
@@ -260,103 +248,21 @@ class Config(Options):
     task: Annotated[Train | Evaluate | ShowStudy, Field(discriminator="name")]
     seed: int = option("seed of weights, order and augmentation", ge=0, lt=2**32)
     epochs: Count = option("passes over the training split")
-    batch_size: Count = option("pictures a step, over all devices")
+    batch_size: Count = option("images a step, over all devices")
     output_dir: str | None = option("run directory; null: a dated one under outputs/")
     resume: str | None = option("run directory of a run to go on with")
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
     study: str | None = option("folder of a sweep, which task=study shows")
     max_steps: Count | None = option("stop training after this many optimizer steps")
     max_minutes: Positive | None = option("stop training after this many minutes")
-    limit_train: Count | None = option("use only this many training pictures")
-    limit_eval: Count | None = option("use only this many pictures of the validation split, and of the test split")
+    limit_train: Count | None = option("use only this many training images")
+    limit_eval: Count | None = option("use only this many images of the validation split, and of the test split")
 
     @model_validator(mode="after")
     def _something_to_select_by(self) -> "Config":
         if isinstance(self.task, Train) and not self.task.test and self.dataset.validation == 0:
             raise ValueError("task.test=false needs dataset.validation > 0: there would be nothing to measure")
         return self
-
-
-# What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
-NOT_IDENTITY = {
-    "output_dir": True, "resume": True, "task": {"name", "split", "test"}, "energy": True,
-    "study": True,
-    "dataset": {"root", "download", "check_pictures"},
-    "hardware": {"device", "threads", "workers"},
-}  # fmt: skip
-
-
-def validate(values: Mapping[str, Any]) -> Config:
-    """A checked Config of a plain dictionary.
-
-    Raises:
-        InputError: one line that names each wrong key, its value and what is allowed.
-    """
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise InputError("; ".join(_line(details, values) for details in error.errors())) from None
-
-
-def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
-    """One of pydantic's errors as `key=value: what is wrong`, in the words of the command line."""
-    path: list[str] = []
-    node: Any = values
-    siblings: Iterable[str] = ()
-    for part in details["loc"]:
-        # A union adds the variant's name to the path; what is not in the values is no key of theirs.
-        if (isinstance(node, Mapping) and part in node) or (isinstance(node, list) and isinstance(part, int)):
-            beside = node if isinstance(node, Mapping) else ()
-            siblings = [".".join([*path, str(name)]) for name in beside if name != part]
-            node = node[part]  # type: ignore[index]
-            path.append(str(part))
-        elif details["type"] == "missing" and part == details["loc"][-1]:
-            path.append(str(part))
-    key = ".".join(path)
-    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if details["type"] == "missing":
-        return f"{key}: this option is missing"
-    if details["type"] == "extra_forbidden":
-        return f"{key}: no such option{nearest(key, siblings)}"
-    if details["type"] == "union_tag_invalid":
-        known = [tag.strip("' ") for tag in details["ctx"]["expected_tags"].split(",")]
-        tag = str(details["ctx"]["tag"])
-        return f"{key}={tag}: no such {key}{nearest(tag, known)}; choose one of {', '.join(known)}"
-    if isinstance(node, Mapping):
-        return f"{key}: {message}"
-    return f"{key}={'null' if node is None else node}: {message}"
-
-
-def to_dict(config: Config) -> dict[str, Any]:
-    return config.model_dump(mode="json")
-
-
-def to_yaml(config: Config) -> str:
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
-
-
-def load(path: Path) -> Config:
-    """The config of a saved `config.yaml`."""
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds no config")
-    return validate(values)
-
-
-def config_hash(config: Config) -> str:
-    """Ten hexadecimal digits that name what was run, whatever the machine and the folder."""
-    return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:10]
-
-
-def identity(config: Config) -> dict[str, Any]:
-    """The options that say what is run, whatever the machine and the folder. What was measured is as good as not given."""
-    values = config.model_dump(mode="json", exclude=NOT_IDENTITY)  # type: ignore[arg-type]
-    for name in values["dataset"].pop("measured"):
-        values["dataset"][name] = None
-    return values
 
 
 def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:
@@ -369,3 +275,8 @@ def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:
         if inner or field.description is not None:  # a group's `name` is chosen with GROUP=NAME, and has no help
             found |= inner or {prefix + name: str(field.description)}
     return found
+
+
+def options_help() -> str:
+    """A line an option, for `--help`."""
+    return "\n".join(f"  {name:<32} {help}" for name, help in options().items())

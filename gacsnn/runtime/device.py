@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gacsnn.config import Hardware
+from gacsnn.config.schema import Hardware
 from gacsnn.errors import InputError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -31,7 +31,7 @@ class Machine:
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
     def loader_workers(self, in_memory: bool) -> int:
-        """Pictures in memory need no processes; files get one a core, 8 at most."""
+        """Images in memory need no processes; files get one a core, 8 at most."""
         if self.workers is not None:
             return self.workers
         return 0 if in_memory else min(8, os.cpu_count() or 1)
@@ -42,7 +42,7 @@ class Machine:
         return f"{processor()}, {torch.get_num_threads()} threads"
 
 
-def prepare(options: Hardware) -> Machine:
+def prepare_machine(options: Hardware) -> Machine:
     """Choose the device and set the number of threads.
 
     Raises:

@@ -1,7 +1,8 @@
 """Checkpoints: written whole, read safely.
 
 A checkpoint of ours is a dictionary of tensors, numbers, strings and lists only, so that `weights_only=True` reads it:
-`model`, `optimizer`, `scheduler`, `scaler`, `done` (epochs, steps, best score, ...), `rng`, `config`, `classes`.
+`model`, `optimizer`, `scheduler`, `scaler`, `train_state` (epochs, steps, best score, ...), `rng`, `config`, `classes`, and
+`schema`, the number of the config's schema. One of an older schema is read under today's names (`migrate`).
 """
 
 import warnings
@@ -12,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gacsnn.config import Config, validate
+from gacsnn.config.saved import SCHEMA, check_schema
 from gacsnn.errors import InputError
-from gacsnn.files import write_whole
+from gacsnn.runtime.files import check_file, write_whole
 
 FORMAT = "gacsnn-1"
 
 # What each checkpoint of ours holds.
-KEYS: dict[str, type] = {"model": dict, "done": dict, "config": dict, "classes": list}
+KEYS: dict[str, type] = {"model": dict, "train_state": dict, "config": dict, "classes": list}
 
 # Under which key other programs keep the state dict in a larger dictionary.
 WRAPPERS = ("state_dict", "model", "net")
@@ -27,7 +28,7 @@ WRAPPERS = ("state_dict", "model", "net")
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint; a reader finds the old one or the new one, never a part."""
-    write_whole(path, lambda file: torch.save({"format": FORMAT, **content}, file))
+    write_whole(path, lambda file: torch.save({"format": FORMAT, "schema": SCHEMA, **content}, file))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -48,9 +49,7 @@ def read_any(path: Path) -> dict[str, Any]:
     Raises:
         InputError: when the file is missing, damaged, wants to run code, or is something else.
     """
-    if not path.is_file():
-        kind = "this is a folder; give a file in it" if path.is_dir() else "no such file"
-        raise InputError(f"checkpoint={path}: {kind}")
+    check_file(path, "checkpoint")
     try:
         with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -63,6 +62,8 @@ def read_any(path: Path) -> dict[str, Any]:
             raise InputError(
                 f"checkpoint={path}: this file is of format {content['format']}, and this version reads {FORMAT}"
             )
+        check_schema(content.get("schema", 1), f"checkpoint={path}")
+        content = migrate(content)
         if missing := [key for key in KEYS if not isinstance(content.get(key), KEYS[key])]:
             raise InputError(f"checkpoint={path}: this file is damaged: it lacks {', '.join(missing)}")
         return content
@@ -74,12 +75,18 @@ def read_any(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
-def config_of(content: Mapping[str, Any], source: str) -> Config:
-    """The config of the run that wrote a checkpoint of ours. `source` begins the message of an error."""
-    try:
-        return validate(content["config"])
-    except InputError as error:
-        raise InputError(f"{source}: written by a version with other options ({error})") from None
+def migrate(content: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of an older schema under today's names; its config is migrated where it is read."""
+    if (
+        content.get("schema", 1) < 2
+        and isinstance(content.get("done"), dict)
+        and isinstance(content.get("model"), dict)
+    ):
+        state = {"images" if name == "pictures" else name: value for name, value in content["done"].items()}
+        old, new = "encoder.temporal.perceptron.", "encoder.temporal.mlp."
+        model = {name.replace(old, new): weight for name, weight in content["model"].items()}
+        content = {**content, "train_state": state, "model": model}
+    return content
 
 
 def random_state() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is done to one picture (torchvision's transforms), and to a training batch (CutMix, mix-up).
+"""What is done to a training batch: CutMix or mix-up.
 
 CutMix: Yun et al., ICCV 2019, with the box of the GAC programs. Mix-up: Zhang et al., ICLR 2018.
 """
@@ -8,39 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
-from gacsnn.config import Augment, Augmentation
-
-POLICIES = {"cifar10": v2.AutoAugmentPolicy.CIFAR10, "imagenet": v2.AutoAugmentPolicy.IMAGENET}
-
-
-def training_transform(augment: Augment, size: int, resize: int | None = None) -> v2.Compose:
-    """For training pictures of `size`; `resize` (shorter side) is for pictures from files, of any size."""
-    steps: list[v2.Transform] = []
-    if augment.resized_crop:
-        steps.append(v2.RandomResizedCrop(size, antialias=True))
-    elif resize is not None:
-        steps += [v2.Resize(resize, antialias=True), v2.CenterCrop(size)]
-    if augment.crop_padding:
-        steps.append(v2.RandomCrop(size, padding=augment.crop_padding))
-    if augment.flip:
-        steps.append(v2.RandomHorizontalFlip())
-    if augment.rotation:
-        steps.append(v2.RandomRotation(augment.rotation, v2.InterpolationMode.BILINEAR))
-    if augment.auto_augment != "none":
-        steps.append(v2.AutoAugment(POLICIES[augment.auto_augment]))
-    return v2.Compose([*steps, v2.PILToTensor()])
-
-
-def evaluation_transform(size: int, resize: int | None = None) -> v2.Compose:
-    """The same picture every time: for files, shorter side to `resize`, then the centre of `size`."""
-    steps = [] if resize is None else [v2.Resize(resize, antialias=True), v2.CenterCrop(size)]
-    return v2.Compose([*steps, v2.PILToTensor()])
+from gacsnn.config.schema import Augmentation
 
 
 def cutmix_box(width: int, height: int, lam: float, cx: int, cy: int) -> tuple[int, int, int, int]:
-    """The box (x1, y1, x2, y2) around (cx, cy) that covers about 1 - lam of the picture, clipped to it."""
+    """The box (x1, y1, x2, y2) around (cx, cy) that covers about 1 - lam of the image, clipped to it."""
     side = math.sqrt(1 - lam)
     half_width, half_height = int(width * side) // 2, int(height * side) // 2
 
@@ -57,9 +30,9 @@ def cutmix_box(width: int, height: int, lam: float, cx: int, cy: int) -> tuple[i
 
 @dataclass(frozen=True)
 class Draw:
-    """How pictures are mixed: lam is the share of the own picture, (x, y) the box's centre in parts of the picture."""
+    """How images are mixed: lam is the fraction of the own image, (x, y) the box's centre in fractions of the image."""
 
-    way: str = "none"
+    method: str = "none"
     lam: float = 1.0
     x: float = 0.0
     y: float = 0.0
@@ -93,18 +66,18 @@ class Mixed:
 
 
 def mix(images: Tensor, labels: Tensor, drawn: Draw) -> Mixed:
-    """Mix a batch as drawn. Pictures take their partners from a permutation of the batch.
+    """Mix a batch as drawn. Images take their partners from a permutation of the batch.
 
     images are floating [B, 3, H, W], labels [B].
     """
-    if drawn.way == "none":
+    if drawn.method == "none":
         return Mixed(images, labels, labels, 1.0)
     partner = torch.randperm(len(images)).to(images.device)
-    if drawn.way == "mixup":
+    if drawn.method == "mixup":
         return Mixed(images.lerp(images[partner], 1 - drawn.lam), labels, labels[partner], drawn.lam)
     width, height = images.shape[2:]  # W is dimension 2 and H dimension 3, as in the reference
     x1, y1, x2, y2 = cutmix_box(width, height, drawn.lam, int(drawn.x * width), int(drawn.y * height))
     mixed = images.clone()
     mixed[:, :, x1:x2, y1:y2] = images[partner, :, x1:x2, y1:y2]
-    share = 1 - (x2 - x1) * (y2 - y1) / (width * height)
-    return Mixed(mixed, labels, labels[partner], share)
+    lam = 1 - (x2 - x1) * (y2 - y1) / (width * height)
+    return Mixed(mixed, labels, labels[partner], lam)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from gacsnn.config import SGD, Adam, Constant, Cosine, Step
+from gacsnn.config.schema import SGD, Adam, Constant, Cosine, Step
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -20,11 +20,11 @@ def make_optimizer(model: nn.Module, options: SGD | Adam) -> torch.optim.Optimiz
     return OPTIMIZERS[options.name](model.parameters(), **options.model_dump(exclude={"name"}))
 
 
-def factor(options: Cosine | Step | Constant, epoch: float, epochs: int, step: float = 1.0) -> float:
+def lr_factor(options: Cosine | Step | Constant, epoch: float, epochs: int, step: float = 1.0) -> float:
     """What the learning rate is multiplied by when `epoch` of `epochs` are done.
 
     `step` is the distance between two changes, in epochs: 1, or less where the rate changes within an epoch. Warm-up
-    rises linearly from one such step's share; cosine falls from there to the end of the last epoch.
+    rises linearly from one such step's fraction; cosine falls from there to the end of the last epoch.
     """
     if epoch < options.warmup_epochs:
         return min(1.0, (epoch + step) / options.warmup_epochs)
@@ -41,4 +41,4 @@ def make_scheduler(
 ) -> LambdaLR:
     """To be stepped after each epoch or each step, as `options.interval` says."""
     per_epoch = steps_per_epoch if options.interval == "step" else 1
-    return LambdaLR(optimizer, lambda count: factor(options, count / per_epoch, epochs, 1 / per_epoch))
+    return LambdaLR(optimizer, lambda count: lr_factor(options, count / per_epoch, epochs, 1 / per_epoch))

@@ -36,7 +36,7 @@ def speak() -> None:
 
 
 class Progress:
-    """Counts pictures towards a total; shows rate, time left and the latest values."""
+    """Counts images towards a total; shows rate, time left and the latest values."""
 
     def __init__(self, description: str, total: int) -> None:
         self.description = description
@@ -54,12 +54,12 @@ class Progress:
     ) -> None:
         self.bar.close()
 
-    def advance(self, pictures: int, **values: float) -> None:
-        self.done += pictures
+    def advance(self, images: int, **values: float) -> None:
+        self.done += images
         if not self.bar.disable:
             if values:
                 self.bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
-            self.bar.update(pictures)
+            self.bar.update(images)
         elif time.monotonic() - self.spoke > QUIET:
             self.spoke = time.monotonic()
             rate = self.done / (self.spoke - self.started)

@@ -1,0 +1,80 @@
+"""One line for whatever is wrong: with a value, on the command line, or in a library's own words."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from gacsnn.config.schema import Config, options
+from gacsnn.errors import InputError, nearest
+
+
+def validate(values: Mapping[str, Any]) -> Config:
+    """A checked Config of a plain dictionary.
+
+    Raises:
+        InputError: one line that names each wrong key, its value and what is allowed.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise InputError("; ".join(_line(details, values) for details in error.errors())) from None
+
+
+def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
+    """One of pydantic's errors as `key=value: what is wrong`, in the words of the command line."""
+    path: list[str] = []
+    node: Any = values
+    siblings: Iterable[str] = ()
+    for part in details["loc"]:
+        # A union adds the variant's name to the path; what is not in the values is no key of theirs.
+        if (isinstance(node, Mapping) and part in node) or (isinstance(node, list) and isinstance(part, int)):
+            beside = node if isinstance(node, Mapping) else ()
+            siblings = [".".join([*path, str(name)]) for name in beside if name != part]
+            node = node[part]  # type: ignore[index]
+            path.append(str(part))
+        elif details["type"] == "missing" and part == details["loc"][-1]:
+            path.append(str(part))
+    key = ".".join(path)
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if details["type"] == "missing":
+        return f"{key}: this option is missing"
+    if details["type"] == "extra_forbidden":
+        return f"{key}: no such option{nearest(key, siblings)}"
+    if details["type"] == "union_tag_invalid":
+        known = [tag.strip("' ") for tag in details["ctx"]["expected_tags"].split(",")]
+        tag = str(details["ctx"]["tag"])
+        return f"{key}={tag}: no such {key}{nearest(tag, known)}; choose one of {', '.join(known)}"
+    if isinstance(node, Mapping):
+        return f"{key}: {message}"
+    return f"{key}={'null' if node is None else node}: {message}"
+
+
+def first_line(error: BaseException) -> str:
+    """A library's exception as `Kind: the first line of what it says`."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+
+
+def one_line(message: str) -> str:
+    """Hydra's or OmegaConf's message as one line."""
+    if found := re.search(r"Could not override '([^']+)'", message):
+        return unknown_option(found[1])
+    if found := re.search(r"Could not find '(.+)/([^/']+)'", message):
+        group, asked = found.groups()
+        choices = [line.strip() for line in message.splitlines() if line.startswith("\t") and "=" not in line]
+        return f"{group}={asked}: no such {group}{nearest(asked, choices)}; choose one of {', '.join(choices)}"
+    if found := re.search(r"string: (.*?) out of \[", message):
+        return f"{found[1]}: not an override; options are written KEY=VALUE, such as T=6 or optimizer.lr=0.05"
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return "; ".join(line for line in lines if not line.startswith(("object_type", "See https")))
+
+
+def unknown_option(key: str) -> str:
+    names = [*Config.model_fields, *options()]
+    if key in names:
+        group = key.rsplit(".", 1)[0]
+        return f"{key}: this choice of {group} has no such option; name the choice that has it, as {group}=NAME"
+    return f"{key}: no such option{nearest(key, names)}; `python launch.py --help` shows all"

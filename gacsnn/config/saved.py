@@ -1,0 +1,91 @@
+"""A config as a run saves it: in `config.yaml` and in checkpoints, with the number of the schema that it follows.
+
+An option that is added has a default in the schema, and old files are read as they are. Where a name changes, SCHEMA
+grows by one and RENAMED gets a row.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gacsnn.config.messages import validate
+from gacsnn.config.schema import Config
+from gacsnn.errors import InputError
+
+SCHEMA = 2
+
+# By the schema that renamed them: options under their old and their new names, dotted. Files without a number are of 1.
+RENAMED: dict[int, dict[str, str]] = {
+    2: {
+        "dataset.pictures": "dataset.images",
+        "dataset.check_pictures": "dataset.check_images",
+        "dataset.bad_pictures": "dataset.bad_images",
+    },
+}
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
+
+
+def to_saved(config: Config) -> dict[str, Any]:
+    """What is written of a config: its options, and the number of the schema."""
+    return {"schema": SCHEMA, **to_dict(config)}
+
+
+def from_saved(values: Mapping[str, Any], source: str) -> Config:
+    """The config of what was written, by this version or an older one.
+
+    Raises:
+        InputError: one line that begins with `source`, for a later schema or anything that is no config.
+    """
+    values = dict(values)
+    schema = values.pop("schema", 1)
+    check_schema(schema, source)
+    for later in range(schema + 1, SCHEMA + 1):
+        for old, new in RENAMED[later].items():
+            values = renamed(values, old, new)
+    try:
+        return validate(values)
+    except InputError as error:
+        raise InputError(f"{source}: written by a version with other options ({error})") from None
+
+
+def check_schema(schema: Any, source: str) -> None:
+    """Raises InputError for a number that this version cannot know."""
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
+        raise InputError(
+            f"{source}: of schema {schema}, and this version of gacsnn reads 1 to {SCHEMA}; a later one is needed"
+        )
+
+
+def renamed(values: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """A nested dictionary with one key renamed where it is there; `old` and `new` are dotted, in the same group."""
+    *groups, name = old.split(".")
+    if not groups:
+        return {new if key == name else key: value for key, value in values.items()}
+    group, rest = groups[0], (old.partition(".")[2], new.partition(".")[2])
+    if not isinstance(values.get(group), Mapping):
+        return dict(values)
+    return {**values, group: renamed(values[group], *rest)}
+
+
+def to_yaml(config: Config) -> str:
+    return yaml.safe_dump(to_saved(config), sort_keys=False, allow_unicode=True)
+
+
+def load(path: Path) -> Config:
+    """The config of a saved `config.yaml`.
+
+    Raises:
+        InputError: one line that names the file, when it cannot be read.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no config")
+    return from_saved(values, str(path))

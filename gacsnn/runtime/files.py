@@ -1,0 +1,35 @@
+"""Files that are whole or not there."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from gacsnn.errors import InputError
+from gacsnn.runtime.signals import uninterrupted
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a temporary file beside `path`, flush it to the disk, then rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with uninterrupted():
+            with temporary.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def check_file(path: Path, option: str) -> None:
+    """Raises InputError when there is no such file."""
+    if not path.is_file():
+        raise InputError(
+            f"{option}={path}: {'this is a folder; give a file in it' if path.is_dir() else 'no such file'}"
+        )

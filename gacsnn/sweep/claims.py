@@ -1,0 +1,132 @@
+"""Which trial is next: the rules by which many processes share one study and none can break it.
+
+They need nothing of the storage but that trials are numbered in the order in which they were made and that a finished
+trial stays finished, so they hold for SQLite, PostgreSQL, MySQL and journal files:
+
+- A trial is *new* or takes up one that died (`retry_of`). Of the new ones the first `n_trials` count; a later one, made
+  in a race between two processes, is in *excess* and ends at once. Of two that take up the same trial, the later is in
+  excess.
+- A running trial has an owner and a lease (`leases.py`). One whose owner is dead is FAIL, with the reason, and taken up
+  again.
+"""
+
+import time
+from collections.abc import Callable
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.leases import dead, set_owner
+
+INTERRUPTED = "interrupted by the user"
+
+EXCESS = "surplus"  # the attribute of a trial in excess, as it has been called in studies from the first
+
+
+def is_new(trial: FrozenTrial) -> bool:
+    return "retry_of" not in trial.user_attrs and EXCESS not in trial.user_attrs
+
+
+def new_trial_index(study: optuna.Study, number: int) -> int:
+    """How many new trials came before."""
+    return sum(is_new(trial) for trial in study.get_trials(deepcopy=False) if trial.number < number)
+
+
+def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
+    """Record dead trials as failed, and line up what is to be taken up again."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if reason := dead(trial):
+            finish_early(study, trial, reason, EXCESS if excess(study, trial, n_trials) else "died")
+    trials = study.get_trials(deepcopy=False)
+    taken_up = {trial.user_attrs.get("retry_of") for trial in trials}
+    for trial in trials:
+        if trial.state == TrialState.FAIL and "died" in trial.user_attrs and trial.number not in taken_up:
+            interrupted = trial.user_attrs["died"] == INTERRUPTED  # by the user, who may do so as often as he likes
+            tries = trial.user_attrs.get("tries", 1) + (not interrupted)
+            if tries <= 1 + max_retries:
+                study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "tries": tries})
+
+
+def ancestors(trials: list[FrozenTrial], trial: FrozenTrial | optuna.Trial) -> list[int]:
+    """The number of the trial and of those that it takes up, the latest first."""
+    chain = [trial.number]
+    attributes = trial.user_attrs
+    while "retry_of" in attributes:
+        chain.append(attributes["retry_of"])
+        attributes = trials[chain[-1]].user_attrs
+    return chain
+
+
+@uninterrupted()
+def finish_early(study: optuna.Study, trial: FrozenTrial | optuna.Trial, reason: str, mark: str = "") -> None:
+    """FAIL with its reason. What is marked `died` is taken up again; what failed by itself is not."""
+    try:
+        study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
+        if mark:
+            study._storage.set_trial_user_attr(trial._trial_id, mark, reason)
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        return  # another process was faster
+
+
+def claim(
+    study: optuna.Study,
+    n_trials: int,
+    max_retries: int,
+    seconds: float,
+    sampler: Callable[[int], optuna.samplers.BaseSampler],
+) -> optuna.Trial | None:
+    """The next trial that this process is to run, or None when nothing is left for it to do.
+
+    `seconds` is the first lease; `sampler` gives the sampler of the index-th new trial.
+    """
+    while True:
+        trial = take(study, n_trials, max_retries, seconds, sampler)
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if trial is not None or all("owner" in other.user_attrs for other in running):
+            return trial
+        time.sleep(0.5)  # one is about to begin, or its process was killed just then
+
+
+# Ctrl-C in the middle of a transaction would leave it open, and the storage locked for all, this process included.
+@uninterrupted()
+def take(
+    study: optuna.Study,
+    n_trials: int,
+    max_retries: int,
+    seconds: float,
+    sampler: Callable[[int], optuna.samplers.BaseSampler],
+) -> optuna.Trial | None:
+    """A trial for this process, if there is one just now."""
+    while True:
+        reap_dead(study, n_trials, max_retries)
+        trials = study.get_trials(deepcopy=False)
+        made = sum(map(is_new, trials))
+        if made >= n_trials and not any(trial.state == TrialState.WAITING for trial in trials):
+            return None
+        study.sampler = sampler(made)
+        trial = study.ask()
+        set_owner(study, trial._trial_id, seconds)
+        if excess(study, trial, n_trials):
+            finish_early(study, trial, "another process was faster", EXCESS)
+            continue
+        first = ancestors(study.get_trials(deepcopy=False), trial)[-1]
+        study.sampler = sampler(new_trial_index(study, first))
+        return trial
+
+
+def excess(study: optuna.Study, trial: FrozenTrial | optuna.Trial, n_trials: int) -> bool:
+    """Whether this trial is one too many: beyond the number asked for, or the second that takes up the same one."""
+    taken_up = trial.user_attrs.get("retry_of")
+    if taken_up is None:
+        return new_trial_index(study, trial.number) >= n_trials
+    rivals = [other for other in study.get_trials(deepcopy=False) if other.user_attrs.get("retry_of") == taken_up]
+    return any(rival.number < trial.number and EXCESS not in rival.user_attrs for rival in rivals)
+
+
+def effective_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that answer for the study: not those that died and were taken up again, nor excess ones."""
+    trials = study.get_trials(deepcopy=False)
+    taken_up = {trial.user_attrs.get("retry_of") for trial in trials if EXCESS not in trial.user_attrs}
+    return [trial for trial in trials if trial.number not in taken_up and EXCESS not in trial.user_attrs]

@@ -1,0 +1,209 @@
+"""The loop of a sweep: claim a trial, run it, tell the study how it ended, until nothing is left."""
+
+import contextlib
+import gc
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.plugins.launcher import Launcher
+from optuna.trial import FrozenTrial, TrialState
+
+from gacsnn.config.merge import config_hash
+from gacsnn.config.messages import first_line
+from gacsnn.errors import InputError, Pruned, SweepError
+from gacsnn.runtime.console import log
+from gacsnn.runtime.files import write_text
+from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials, finish_early
+from gacsnn.sweep.leases import lease
+from gacsnn.sweep.options import SweepOptions
+from gacsnn.sweep.reporter import TrialReporter
+from gacsnn.sweep.search import Compose, Search, grid_size, make, probes, rehearse, sampler_of, study_identity
+from gacsnn.sweep.storage import open_storage, open_study
+from gacsnn.sweep.trial import TRIAL
+
+
+class Sweep:
+    """A sweep as this process sees it: the search, the study, and how a trial becomes a run."""
+
+    def __init__(
+        self, options: SweepOptions, search: Search, folder: Path, compose: Compose, launcher: Launcher
+    ) -> None:
+        """Find out what is wrong with the sweep, then open the study.
+
+        Raises:
+            InputError: for a mistake in the sweep, or a study of another kind.
+        """
+        self.options, self.search, self.folder = options, search, folder
+        self.compose, self.launcher = compose, launcher
+        identity = study_identity(search, probes(search, compose))
+        pruner = make("pruner", options.pruner)
+        rehearse(options, search)
+        self.sampler = sampler_of(options, search)
+        grid = options.sampler_name == "GridSampler"
+        self.n_trials = min(options.n_trials, grid_size(search.space)) if grid else options.n_trials
+        self.name = options.study_name or folder.name
+        self.url = options.storage or f"sqlite:///{folder / 'study.db'}"
+        self.open(identity, pruner)
+
+    @uninterrupted()
+    def open(self, identity: dict[str, Any], pruner: optuna.pruners.BasePruner) -> None:
+        """Open or make the study; write beside the trials where it is."""
+        options = self.options
+        self.study = open_study(self.name, open_storage(self.url), options.directions, identity)
+        self.study.pruner = pruner
+        about = {"study": self.name, "storage": self.url, "objectives": options.objectives}
+        if self.study.user_attrs.get("objectives") != options.objectives:
+            self.study.set_user_attr("objectives", options.objectives)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / "study.json", json.dumps(about, indent=2) + "\n")
+
+    def finished(self) -> list[FrozenTrial]:
+        return [trial for trial in effective_trials(self.study) if trial.state.is_finished()]
+
+    def work(self, at_once: int) -> None:
+        """Run trials, so many at once, until none is left for this process."""
+        options = self.options
+        while True:
+            trials = []
+            while len(trials) < at_once:
+                trial = claim(self.study, self.n_trials, options.max_retries, options.lease_seconds, self.sampler)
+                if trial is None:
+                    break
+                if self.prepare(trial):
+                    trials.append(trial)
+            if trials:
+                self.run(trials)
+            self.stop_after_failures()
+            if not trials:
+                return
+
+    @uninterrupted()
+    def prepare(self, trial: optuna.Trial) -> bool:
+        """Choose the trial's parameters; False when it is over already, for a bad combination or a known result."""
+        for name, distribution in self.search.space.items():
+            trial._suggest(name, distribution)
+        try:
+            config = self.compose(self.search.overrides(trial.params))
+        except InputError as error:
+            log_trial(trial, f"failed: {error}")
+            finish_early(self.study, trial, str(error))
+            return False
+        name = config_hash(config)
+        trial.set_user_attr("config_hash", name)
+        trial.set_user_attr("run", str(self.folder / str(trial.number)))
+        for other in effective_trials(self.study) if self.options.reuse else []:
+            if other.state == TrialState.COMPLETE and other.user_attrs.get("config_hash") == name:
+                trial.set_user_attr("reused", other.number)
+                trial.set_user_attr("run", other.user_attrs["run"])
+                self.study.tell(trial, values=list(other.values))
+                log_trial(trial, f"the same config as trial {other.number}, whose result is taken")
+                return False
+        return True
+
+    def run(self, trials: list[optuna.Trial]) -> None:
+        """Launch trials together, and tell the study how each ended."""
+        jobs = [self.job(trial) for trial in trials]
+        with contextlib.ExitStack() as leases:
+            for trial in trials:
+                leases.enter_context(lease(self.study, trial._trial_id, self.options.lease_seconds))
+                log_trial(trial, ", ".join(f"{name}={value}" for name, value in trial.params.items()))
+            try:
+                returns = self.launcher.launch(jobs, initial_job_idx=trials[0].number)
+            except BaseException as error:
+                # Ctrl-C or SIGTERM: what is running has saved its last epoch, and is taken up when the sweep goes on.
+                stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+                reason = INTERRUPTED if stopped else first_line(error)
+                for trial in trials:
+                    finish_early(self.study, trial, reason, "died")
+                raise
+        for trial, returned in zip(trials, returns, strict=True):
+            self.tell(trial, returned)
+
+    @uninterrupted()
+    def job(self, trial: optuna.Trial) -> list[str]:
+        """The overrides of a trial's run, in its own directory, where an earlier trial may have left its epochs."""
+        run_dir = RunDirectory(self.folder / str(trial.number))
+        folder = run_dir.path
+        for number in ancestors(self.study.get_trials(deepcopy=False), trial)[1:]:
+            left = self.folder / str(number)
+            if left.exists() and not folder.exists():
+                left.rename(folder)
+        known = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", f"hydra.sweep.subdir='{trial.number}'"]
+        folder.mkdir(exist_ok=True)
+        about = {"study": self.name, "storage": self.url, "trial": trial.number, "params": trial.params}
+        write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
+        if run_dir.last.exists() and run_dir.config_path.exists():
+            TrialReporter(self.study, trial.number, self.options.objectives[0]).repeat(run_dir)
+            known.append(f"resume='{folder}'")
+        return [*self.search.overrides(trial.params), *known]
+
+    @uninterrupted()
+    def tell(self, trial: optuna.Trial, returned: Any) -> None:
+        """Tell the study how a job ended."""
+        try:
+            value = returned.return_value
+        except Pruned as pruned:
+            self.study.tell(trial, state=TrialState.PRUNED)
+            log_trial(trial, str(pruned))
+            return
+        except Exception as error:
+            finish_early(self.study, trial, first_line(error))
+            del returned
+            gc.collect()  # the traceback holds the tensors of the run that failed: memory that the next one needs
+            log_trial(trial, f"failed: {first_line(error)}")
+            return
+        values = list(value) if isinstance(value, Sequence) else [value]
+        if any(not isinstance(v, int | float) or not math.isfinite(v) for v in values):
+            finish_early(self.study, trial, f"{self.options.objectives} came out as {values}")
+            return
+        self.study.tell(trial, values=values)
+
+    def stop_after_failures(self) -> None:
+        failed = [trial for trial in effective_trials(self.study) if trial.state == TrialState.FAIL]
+        if len(failed) > self.options.max_failure_rate * self.n_trials:
+            raise SweepError(
+                f"study {self.name}: {len(failed)} of {self.n_trials} trials failed, more than "
+                f"hydra.sweeper.max_failure_rate={self.options.max_failure_rate}; the last said: "
+                f"{failed[-1].user_attrs.get('reason')}"
+            )
+
+
+def log_trial(trial: optuna.Trial, text: str) -> None:
+    log.info(f"trial {trial.number}: {text}")
+
+
+def conclude(sweep: Sweep) -> None:
+    """When all trials are done: read the test split for the best ones, and show what was found."""
+    done = len(sweep.finished())
+    if done < sweep.n_trials:
+        log.info(f"study {sweep.name}: {done} of {sweep.n_trials} trials done; others are at work on the rest")
+        return
+    best = sweep.study.best_trials
+    if sweep.options.test == "best":
+        for trial in best:
+            read_test_split(sweep, trial)
+    for trial in best:
+        scores = zip(sweep.options.objectives, trial.values, strict=True)
+        values = ", ".join(f"{name} {value:.4g}" for name, value in scores)
+        params = " ".join(f"{name}={value}" for name, value in trial.params.items())
+        log.info(f"best: trial {trial.number}, {values}: {params} -> {trial.user_attrs['run']}")
+    log.info(f"python launch.py task=study study={sweep.folder} shows the study")
+
+
+def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
+    """Read the test split with the run of this trial, if nobody has yet."""
+    run_dir = RunDirectory(Path(trial.user_attrs["run"]))
+    result = run_dir.read_result()
+    if result is not None and result["top1"] is not None:
+        return
+    path = run_dir.path
+    names = [*sweep.search.overrides(trial.params), "task.test=true", f"resume='{path}'"]
+    names = [name for name in names if name != "task.test=false"]
+    (returned,) = sweep.launcher.launch([[*names, f"hydra.sweep.subdir='{path.name}'"]], initial_job_idx=trial.number)
+    returned.return_value  # noqa: B018  raises what the job raised

@@ -1,0 +1,145 @@
+"""`hydra.sweeper`: its options, the pruners there are, and what can be wrong with them before the first trial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
+from omegaconf import MISSING, DictConfig
+
+from gacsnn.errors import InputError, nearest
+
+# What a search may look for: numbers of `result.json` that need no test split.
+OBJECTIVES = (
+    *("validation_top1", "energy_mj", "energy_full_mj", "firing_rate", "sops", "macs", "params"),
+    *("train_seconds", "images_per_second"),
+)
+
+
+@dataclass
+class Pruner:
+    _target_: str = MISSING
+
+
+@dataclass
+class NopPruner(Pruner):
+    _target_: str = "optuna.pruners.NopPruner"
+
+
+@dataclass
+class MedianPruner(Pruner):
+    _target_: str = "optuna.pruners.MedianPruner"
+    n_startup_trials: int = 5
+    n_warmup_steps: int = 0
+    interval_steps: int = 1
+    n_min_trials: int = 1
+
+
+@dataclass
+class SuccessiveHalvingPruner(Pruner):
+    _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
+    min_resource: Any = 1
+    reduction_factor: int = 4
+    min_early_stopping_rate: int = 0
+    bootstrap_count: int = 0
+
+
+@dataclass
+class HyperbandPruner(Pruner):
+    _target_: str = "optuna.pruners.HyperbandPruner"
+    min_resource: int = 1
+    max_resource: Any = "auto"
+    reduction_factor: int = 3
+    bootstrap_count: int = 0
+
+
+PRUNERS = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "halving": SuccessiveHalvingPruner,
+    "hyperband": HyperbandPruner,
+}
+
+
+@dataclass
+class StudyConf(OptunaSweeperConf):
+    """The options of hydra-optuna-sweeper, and ours."""
+
+    _target_: str = "gacsnn.sweep.plugin.StudySweeper"
+    defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}, {"pruner": "none"}])
+    pruner: Pruner = MISSING
+    direction: Any = Direction.maximize
+    objectives: list[str] = field(default_factory=lambda: ["validation_top1"])  # keys of result.json, one a direction
+    n_jobs: int = 1
+    max_failure_rate: float = 0.5  # of n_trials; the sweep stops beyond
+    max_retries: int = 10  # how often a trial whose process was killed is taken up again
+    lease_seconds: float = 60.0  # how long another machine may be silent before its trial is taken up
+    test: str = "best"  # whose test split is read: best, all or none
+    reuse: bool = True  # take the result of the same config from this study instead of running it again
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """`hydra.sweeper`, checked."""
+
+    n_trials: int
+    n_jobs: int
+    params: Mapping[str, str]
+    sampler: DictConfig
+    pruner: DictConfig
+    storage: str | None
+    study_name: str | None
+    objectives: list[str]
+    directions: list[str]
+    max_failure_rate: float
+    max_retries: int
+    lease_seconds: float
+    test: str
+    reuse: bool
+
+    @property
+    def sampler_name(self) -> str:
+        """The class of the sampler, such as `TPESampler`."""
+        return str(self.sampler.get("_target_", "")).rpartition(".")[2]
+
+
+def read_options(given: Mapping[str, Any]) -> SweepOptions:
+    """The options as Hydra passes them.
+
+    Raises:
+        InputError: for a wrong one.
+    """
+    for name in ("n_trials", "n_jobs"):
+        if given[name] < 1:
+            raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than or equal to 1")
+    if given["test"] not in ("best", "all", "none"):
+        raise InputError(f"hydra.sweeper.test={given['test']}: choose one of best, all, none")
+    objectives, directions = list(given["objectives"]), read_directions(given["direction"])
+    for name in objectives:
+        if name not in OBJECTIVES:
+            known = f"{nearest(name, OBJECTIVES)}; choose of {', '.join(OBJECTIVES)}"
+            raise InputError(f"hydra.sweeper.objectives={name}: no such objective{known}")
+    if len(objectives) != len(directions):
+        raise InputError(
+            f"hydra.sweeper.direction={directions} and hydra.sweeper.objectives={objectives}: give one direction an "
+            "objective"
+        )
+    if len(objectives) > 1 and given["pruner"].get("_target_") != NopPruner._target_:
+        raise InputError("hydra/sweeper/pruner: trials with several objectives cannot be pruned; use pruner=none")
+    same = ("n_trials", "n_jobs", "sampler", "pruner", "storage", "study_name", "test", "reuse")
+    numbers = ("max_failure_rate", "max_retries", "lease_seconds")
+    return SweepOptions(
+        **{name: given[name] for name in (*same, *numbers)},
+        params=dict(given["params"] or {}),
+        objectives=objectives,
+        directions=directions,
+    )
+
+
+def read_directions(given: Any) -> list[str]:
+    given = [given] if isinstance(given, str | Direction) else list(given)
+    directions = [direction.name if isinstance(direction, Direction) else str(direction) for direction in given]
+    for direction in directions:
+        if direction not in ("maximize", "minimize"):
+            raise InputError(f"hydra.sweeper.direction={direction}: choose one of maximize, minimize")
+    return directions

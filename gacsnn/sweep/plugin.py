@@ -1,0 +1,64 @@
+"""What Hydra calls: `hydra/sweeper=study` and its pruners are registered here, and a sweep starts here."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from gacsnn.runtime.console import log, speak
+from gacsnn.sweep.options import PRUNERS, StudyConf, read_options
+from gacsnn.sweep.workers import sweep_worker
+
+
+def register() -> None:
+    """Make `hydra/sweeper=study` and `hydra/sweeper/pruner=...` known to Hydra."""
+    Plugins.instance().register(StudySweeper)
+    store = ConfigStore.instance()
+    store.store(group="hydra/sweeper", name="study", node=StudyConf, provider="gacsnn", replace=True)
+    for name, node in PRUNERS.items():
+        store.store(group="hydra/sweeper/pruner", name=name, node=node, provider="gacsnn", replace=True)
+
+
+class StudySweeper(Sweeper):
+    """Made by Hydra from `hydra.sweeper`."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.loader = hydra_context.config_loader
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run the study to its end, alone, with workers of its own, or beside others that share the storage.
+
+        Raises:
+            InputError: for a mistake in the sweep, before the first trial.
+            SweepError: when too many trials failed.
+        """
+        from gacsnn.sweep.loop import Sweep, conclude  # brings optuna, which only a sweep wants
+        from gacsnn.sweep.search import composer, read_search
+        from gacsnn.sweep.workers import supervise
+
+        speak()
+        options = read_options(self.options)
+        search = read_search(options, arguments)
+        folder = Path(str(self.config.hydra.sweep.dir)).absolute()
+        sweep = Sweep(options, search, folder, composer(self.loader, self.config), self.launcher)
+        index, _count = sweep_worker()
+        local = type(self.launcher).__name__ == "BasicLauncher"
+        if index is None:
+            log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {len(sweep.finished())} done -> {folder}")
+        if local and options.n_jobs > 1 and index is None:
+            supervise(options.n_jobs)
+        else:
+            sweep.work(at_once=1 if local else options.n_jobs)
+        if index is None:
+            conclude(sweep)

@@ -1,0 +1,70 @@
+"""What a run tells its trial."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.utils import instantiate
+
+from gacsnn.errors import InputError, Pruned
+from gacsnn.runtime.console import log
+from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.storage import open_storage
+
+# One connection a study, however many jobs of it run in this process.
+_studies: dict[tuple[str, str], optuna.Study] = {}
+
+
+def open_reporter(hydra: Any, number: int) -> "TrialReporter":
+    """The reporter of a job, found through the `study.json` beside its run directory."""
+    folder = Path(str(hydra.sweep.dir)).absolute()
+    about = json.loads((folder / "study.json").read_text())
+    key = (about["storage"], about["study"])
+    if key not in _studies:
+        storage = open_storage(about["storage"])
+        pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
+        _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
+    return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0])
+
+
+class TrialReporter:
+    """Tells the study a run's score after each epoch, and stops the run when the pruner says so."""
+
+    def __init__(self, study: optuna.Study, number: int, score: str) -> None:
+        self.study = study
+        self.trial_id = study.get_trials(deepcopy=False)[number]._trial_id
+        self.number = number
+        self.score = score
+
+    @uninterrupted()
+    def __call__(self, line: Mapping[str, Any]) -> None:
+        """After an epoch, with its line of metrics.jsonl.
+
+        Raises:
+            Pruned: when the trial is not worth going on with.
+        """
+        epoch = line["epoch"]
+        self.study._storage.set_trial_user_attr(self.trial_id, "epochs", epoch)
+        if len(self.study.directions) > 1 or self.score not in line:
+            return
+        self.study._storage.set_trial_intermediate_value(self.trial_id, epoch, line[self.score])
+        trial = self.study._storage.get_trial(self.trial_id)
+        if self.study.pruner.prune(self.study, trial):
+            raise Pruned(f"stopped early after epoch {epoch}: {self.score} {line[self.score]:.2f} is not promising")
+
+    @uninterrupted()
+    def repeat(self, run_dir: RunDirectory) -> None:
+        """Tell the scores of the epochs that an earlier trial left in this run directory."""
+        if len(self.study.directions) > 1:
+            return
+        try:
+            lines = run_dir.read_metrics()
+        except InputError as error:  # the run that goes on there will refuse it as well, as a trial that fails
+            log.warning(str(error))
+            return
+        for line in lines:
+            if self.score in line:
+                self.study._storage.set_trial_intermediate_value(self.trial_id, line["epoch"], line[self.score])

@@ -1,0 +1,27 @@
+"""A job's side of a sweep: which trial it is, whom it tells of its epochs, what it returns."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TRIAL = "GACSNN_TRIAL"  # environment of a job: the number of its trial
+
+
+def trial_number() -> int | None:
+    """The number of the trial that this job is, if it is one."""
+    return int(os.environ[TRIAL]) if os.environ.get(TRIAL) else None
+
+
+def reporter_of_job(hydra: Any, number: int) -> Callable[[Mapping[str, Any]], None]:
+    """What the run of a trial calls after each epoch. Found through the job's own config, on whatever machine."""
+    from gacsnn.sweep.reporter import open_reporter  # brings optuna, which only a trial wants
+
+    return open_reporter(hydra, number)
+
+
+def objective(hydra: Any, result: Mapping[str, Any]) -> Any:
+    """What a job returns to its sweeper, of its result: the objectives asked for, or top-1."""
+    names = list(hydra.sweeper.get("objectives") or [])
+    if not names:  # one run, a plain grid, or plain hydra-optuna-sweeper
+        return result.get("validation_top1") if "selected_by" in result else result.get("top1")
+    return result[names[0]] if len(names) == 1 else [result[name] for name in names]

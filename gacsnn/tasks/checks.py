@@ -1,0 +1,49 @@
+"""What a command line asks for, checked before torch is imported: the paths it names, and what a run that goes on may change."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from gacsnn.config.merge import CHANGEABLE, differences, inherit, sections
+from gacsnn.config.saved import to_dict
+from gacsnn.config.schema import Config, Evaluate, Train
+from gacsnn.errors import InputError
+from gacsnn.runtime.files import check_file
+from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
+
+
+def checked(config: Config, overridden: Collection[str] | None) -> Config:
+    """The config of the run; with `resume`, that of the saved run and what the user overrides of it. Nothing is written.
+
+    Raises:
+        InputError: when it cannot be run.
+    """
+    task = config.task.name
+    if isinstance(config.task, Train) and config.resume is not None:
+        return resumed(config, overridden, RunDirectory(Path(config.resume)))
+    if isinstance(config.task, Evaluate) and config.checkpoint is None:
+        raise InputError(f"task={task}: checkpoint=FILE says what to measure, such as RUN/checkpoints/best.pt")
+    if isinstance(config.task, Evaluate) and config.resume is not None:
+        raise InputError(f"task={task} resume={config.resume}: only a training is resumed; give checkpoint=FILE")
+    if isinstance(config.task, Train | Evaluate):
+        check_new_directory(config.output_dir)
+        if config.checkpoint is not None:
+            check_file(Path(config.checkpoint), "checkpoint")
+    elif config.study is None:
+        raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
+    return config
+
+
+def resumed(config: Config, overridden: Collection[str] | None, run_dir: RunDirectory) -> Config:
+    """The config of a run that goes on."""
+    path = run_dir.path
+    run_dir.check_resumable()
+    saved = run_dir.read_config()
+    config = inherit(saved, config, overridden, always=("resume",))
+    given = None if overridden is None or "output_dir" not in overridden else config.output_dir
+    if given is None or Path(given).absolute() == path.absolute():  # the folder may have been moved since
+        config = config.model_copy(update={"output_dir": saved.output_dir and str(path)})
+        saved = saved.model_copy(update={"output_dir": config.output_dir})
+    kept = set(to_dict(saved)) - set(CHANGEABLE)
+    if differ := differences(sections(saved, kept, CHANGEABLE), sections(config, kept, CHANGEABLE)):
+        raise InputError(f"resume={path}: {differ}; when a run goes on, only {', '.join(CHANGEABLE[1:])} may change")
+    return config

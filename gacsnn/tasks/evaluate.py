@@ -1,0 +1,98 @@
+"""task=evaluate: a checkpoint, measured on a split -> run directory."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from gacsnn.config.merge import ARCHITECTURE, differences, inherit, sections
+from gacsnn.config.saved import from_saved
+from gacsnn.config.schema import Config, Evaluate
+from gacsnn.energy import Row
+from gacsnn.errors import InputError
+from gacsnn.report.summary import conclude
+from gacsnn.runtime.run_dir import RunDirectory, make_directory
+from gacsnn.tasks.experiment import (
+    Experiment,
+    account,
+    announce,
+    measured,
+    prepare,
+    put_weights,
+    run_name,
+    write_energy,
+)
+from gacsnn.training import checkpoint
+from gacsnn.training.metrics import evaluate
+from gacsnn.weights import other_steps
+
+Result = dict[str, Any]
+
+
+def run(config: Config, overridden: Collection[str] | None, on_epoch_end: object = None) -> Result:
+    result, _rows, run_dir = measure_checkpoint(config, overridden)
+    conclude(result, run_dir.path)
+    return result
+
+
+def measure_checkpoint(config: Config, overridden: Collection[str] | None) -> tuple[Result, list[Row], RunDirectory]:
+    """Measure a checkpoint, ours or one that the authors published, and write the run directory."""
+    assert isinstance(config.task, Evaluate)
+    assert config.checkpoint is not None
+    source, split = f"checkpoint={config.checkpoint}", config.task.split
+    content = checkpoint.read_any(Path(config.checkpoint))
+    if "config" in content:
+        config = as_saved(from_saved(content["config"], source), config, overridden, source)
+    experiment = prepare(config)
+    if "classes" in content:
+        check_classes(content["classes"], experiment, source)
+    put_weights(experiment.model, content, source)
+    images = experiment.splits.for_evaluation(split)
+    if images is None:
+        raise InputError(f"task.split={split}: with dataset.validation=0 there is no validation split")
+    run_dir = make_directory(config.output_dir, f"{config.task.name}-{run_name(config)}")
+    run_dir.write_config(experiment.config)
+    announce(experiment, run_dir.path)
+    with experiment.loader(images) as loader:
+        score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine)
+    done = content.get("train_state", {})
+    then = content.get("config", {}).get("task", {})
+    validated = then.get("selected_by") == "validation" and done["epoch"] == done["best_epoch"]
+    epoch = f", after epoch {done['epoch']}" if done else ", the authors' weights"
+    rows = account(score, experiment)
+    result = {
+        **measured(score, split, experiment, rows),
+        "epochs": done.get("epoch"),
+        "steps": done.get("step"),
+        "train_seconds": done.get("seconds"),
+        "images_per_second": score.images / score.seconds,
+        "validation_top1": done.get("best_top1") if validated else None,
+        "selected_by": f"the user: {config.checkpoint}{epoch}",
+    }
+    write_energy(rows, run_dir)
+    run_dir.write_result(result)
+    return result, rows, run_dir
+
+
+def as_saved(saved: Config, config: Config, overridden: Collection[str] | None, source: str) -> Config:
+    """The config of a checkpoint of ours, with what the user may change of it for a measurement."""
+    here = ("task", "checkpoint", "resume", "output_dir", "hardware", "limit_eval", "energy")
+    config = inherit(saved, config, overridden, always=here)
+    if config.T != saved.T and saved.encoder.name == "gac":
+        raise InputError(f"{source}: {other_steps(saved.T, config.T)}")
+    if overridden is None or not {"dataset.mean", "dataset.std"} & set(
+        overridden
+    ):  # what the network was trained to see
+        trained = {name: getattr(saved.dataset, name) for name in ("mean", "std", "measured")}
+        config = config.model_copy(update={"dataset": config.dataset.model_copy(update=trained)})
+    if differ := differences(sections(saved, ARCHITECTURE), sections(config, ARCHITECTURE)):
+        raise InputError(f"{source}: of another architecture: {differ}")
+    return config
+
+
+def check_classes(there: list[str], experiment: Experiment, source: str) -> None:
+    here = experiment.splits.classes
+    if there != here:
+        raise InputError(
+            f"{source}: for {len(there)} classes ({', '.join(there[:3])}, ...), "
+            f"and dataset={experiment.config.dataset.name} has {len(here)} ({', '.join(here[:3])}, ...)"
+        )

@@ -1,0 +1,143 @@
+"""From a config to data, network and device; and from what was measured to the files of a run. The tasks share it."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gacsnn.config.saved import from_saved
+from gacsnn.config.schema import Config
+from gacsnn.data import load_splits
+from gacsnn.data.images import Images
+from gacsnn.data.loader import Loader, Normalise, batches
+from gacsnn.data.splits import Splits
+from gacsnn.encoders import ENCODERS, GAC
+from gacsnn.energy import Row, energy_account, totals
+from gacsnn.errors import InputError
+from gacsnn.models import SpikingResNet, create_model, find_network
+from gacsnn.neuron import NEURONS
+from gacsnn.report.energy import draw_rates, write_csv
+from gacsnn.runtime.console import log
+from gacsnn.runtime.device import Machine, prepare_machine
+from gacsnn.runtime.provenance import provenance
+from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.training.metrics import Score
+from gacsnn.weights import load_reference, load_weights, other_steps
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a config describes: the data, the network on its device, the way from one to the other."""
+
+    config: Config
+    machine: Machine
+    splits: Splits
+    model: SpikingResNet
+    normalise: Normalise
+
+    def loader(self, images: Images, shuffle: bool = False) -> AbstractContextManager[Loader]:
+        return batches(
+            images,
+            self.config.batch_size,
+            shuffle=shuffle,
+            seed=self.config.seed,
+            workers=self.machine.loader_workers(images.in_memory),
+            pin_memory=self.machine.device.type == "cuda",
+        )
+
+
+def prepare(config: Config) -> Experiment:
+    """Read the data, build the network. The config comes back with mean and std as measured."""
+    machine = prepare_machine(config.hardware)
+    find_network(config.model.name, config.model.layout)
+    splits = load_splits(config.dataset).limited(config.limit_train, config.limit_eval)
+    new = [name for name in ("mean", "std") if getattr(config.dataset, name) is None]
+    known = {"mean": splits.mean, "std": splits.std, "measured": [*config.dataset.measured, *new]}
+    config = config.model_copy(update={"dataset": config.dataset.model_copy(update=known)})
+    torch.manual_seed(config.seed)
+    model = create_model(
+        config.model.name,
+        T=config.T,
+        num_classes=len(splits.classes),
+        encoder=config.encoder.name,
+        layout=config.model.layout,
+        width=config.model.width,
+        stages=config.model.stages,
+        neuron=config.neuron.model_dump(),
+        encoder_options=config.encoder.model_dump(exclude={"name"}),
+    )
+    model = model.to(machine.device).to(memory_format=machine.memory_format)
+    if ENCODERS[config.encoder.name].static:
+        normalise = Normalise(splits.mean, splits.std, machine)
+    else:
+        normalise = Normalise([0.0] * 3, [1.0] * 3, machine)
+    return Experiment(config, machine, splits, model, normalise)
+
+
+def put_weights(model: SpikingResNet, state: Mapping[str, Any], source: str) -> None:
+    """The weights of a checkpoint of ours, or of the authors', all or none."""
+    if "format" in state:
+        trained = from_saved(state["config"], source)
+        if isinstance(model.encoder, GAC) and trained.encoder.name == "gac" and trained.T != model.T:
+            raise InputError(f"{source}: {other_steps(trained.T, model.T)}")
+        load_weights(model, state["model"], source)
+    else:
+        load_reference(model, state, source)
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def announce(experiment: Experiment, folder: Path) -> None:
+    """What is about to be run, in two lines."""
+    config, splits, model = experiment.config, experiment.splits, experiment.model
+    name = "SYNTHETIC DATA" if config.dataset.name == "synthetic" else config.dataset.name
+    validation = 0 if splits.validation is None else len(splits.validation)
+    log.info(
+        f"{name}: {len(splits.train):,} training, {validation:,} validation, {len(splits.test):,} test images, "
+        f"{len(splits.classes)} classes"
+    )
+    other = "cifar" if config.model.layout == "imagenet" else "imagenet"
+    if config.neuron.model_dump() == NEURONS[other]:
+        log.warning(f"layout {config.model.layout} with the neuron of {other}; neuron={config.model.layout} is its own")
+    log.info(
+        f"{config.model.name} (width {config.model.width:g}), {config.encoder.name}, T={config.T}: "
+        f"{parameter_count(model):,} parameters on {experiment.machine.describe()}, {config.hardware.precision} -> {folder}"
+    )
+
+
+def account(score: Score, experiment: Experiment) -> list[Row]:
+    """Where the energy per image goes, at the firing rates just measured."""
+    image, _ = experiment.splits.test[0, 0]
+    size = (image.shape[-2], image.shape[-1])
+    return energy_account(experiment.model, size, score.rates_by_step, **experiment.config.energy.model_dump())
+
+
+def write_energy(rows: list[Row], run_dir: RunDirectory) -> None:
+    write_csv(rows, run_dir.energy_path)
+    draw_rates(run_dir.energy_path, run_dir.firing_rates_path)
+
+
+def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
+    """The part of `result.json` that training and evaluation share."""
+    return {
+        "top1": score.top1,
+        "top5": score.top5,
+        "loss": score.loss,
+        "firing_rate": score.firing_rate,
+        **totals(rows),
+        "energy_constants": experiment.config.energy.model_dump(),
+        "split": split,
+        "images": score.images,
+        "params": parameter_count(experiment.model),
+        **provenance(experiment.config, experiment.machine.describe()),
+    }
+
+
+def run_name(config: Config) -> str:
+    return f"{config.dataset.name}-{config.model.name}-{config.encoder.name}-T{config.T}"

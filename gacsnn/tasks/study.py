@@ -1,0 +1,13 @@
+"""task=study: the trials of a sweep -> table, figures and one HTML page. Neither trains nor imports torch."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from gacsnn.config.schema import Config
+from gacsnn.report.study import show
+
+
+def run(config: Config, overridden: Collection[str] | None, on_epoch_end: object = None) -> dict[str, Any]:
+    assert config.study is not None
+    return show(Path(config.study))

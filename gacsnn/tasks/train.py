@@ -1,0 +1,143 @@
+"""task=train: a config, or a run that goes on -> run directory."""
+
+from collections.abc import Collection
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from gacsnn.config.schema import Config, Train
+from gacsnn.errors import DivergenceError, InputError
+from gacsnn.report.summary import conclude
+from gacsnn.runtime.console import log
+from gacsnn.runtime.run_dir import RunDirectory, make_directory
+from gacsnn.tasks.experiment import (
+    Experiment,
+    account,
+    announce,
+    measured,
+    prepare,
+    put_weights,
+    run_name,
+    write_energy,
+)
+from gacsnn.training import checkpoint
+from gacsnn.training.loop import OnEpochEnd, train
+from gacsnn.training.metrics import Score, evaluate
+from gacsnn.training.trainer import Trainer
+from gacsnn.weights import load_weights
+
+Result = dict[str, Any]
+
+
+def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None) -> Result:
+    """`config` is checked (`tasks/checks.py`); where a run goes on, it is that run's, with what may change of it."""
+    if config.resume is not None:
+        run_dir = RunDirectory(Path(config.resume))
+        with run_dir.lock("resume"):
+            return resume(config, run_dir, on_epoch_end)
+    weights = None if config.checkpoint is None else checkpoint.read_any(Path(config.checkpoint))
+    experiment = prepare(config)
+    if weights is not None:
+        put_weights(experiment.model, weights, f"checkpoint={config.checkpoint}")
+    run_dir = make_directory(config.output_dir, run_name(config))
+    with run_dir.lock("output_dir"):
+        run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
+        return fit(experiment, run_dir, None, on_epoch_end)
+
+
+def resume(config: Config, run_dir: RunDirectory, on_epoch_end: OnEpochEnd | None) -> Result:
+    """Go on where the last checkpoint stands."""
+    content = checkpoint.read(run_dir.last)
+    experiment = prepare(config)
+    if content["classes"] != experiment.splits.classes:
+        raise InputError(f"resume={run_dir.path}: the data set's classes are no longer those of that run")
+    return fit(experiment, run_dir, content, on_epoch_end)
+
+
+def fit(
+    experiment: Experiment, run_dir: RunDirectory, content: dict[str, Any] | None, on_epoch_end: OnEpochEnd | None
+) -> Result:
+    """Train from the beginning, or from the content of a checkpoint; then test."""
+    config, splits = experiment.config, experiment.splits
+    assert isinstance(config.task, Train)
+    trainer = Trainer(experiment.model, config, experiment.machine, len(splits.train))
+    if content is not None:
+        trainer.restore(content)
+        if trainer.state.epoch >= config.epochs or trainer.limit_reached(0):
+            known = run_dir.read_result()
+            if known is not None and (known["top1"] is not None or not config.task.test):
+                log.info(f"this run is complete; resume={run_dir.path} epochs=N with a larger N goes further")
+                conclude(known, run_dir.path)
+                return known
+            run_dir.write_config(config)
+            return finish(trainer, experiment, run_dir)  # all that is missing is the result, or its test
+        run_dir.truncate_after(trainer.state.epoch)
+    run_dir.write_config(config)
+    announce(experiment, run_dir.path)
+    if content is not None:
+        log.info(f"going on after epoch {trainer.state.epoch} of {config.epochs}")
+    selecting = splits.for_evaluation(config.task.selected_by)
+    selection = nullcontext() if selecting is None else experiment.loader(selecting)
+    try:
+        with experiment.loader(splits.train, shuffle=True) as loader, selection as selector:
+            train(trainer, loader, selector, experiment.normalise, run_dir, splits.classes, on_epoch_end)
+    except (KeyboardInterrupt, SystemExit):
+        log.info(f"interrupted; {what_is_kept(run_dir)}")
+        raise
+    except DivergenceError as error:
+        raise DivergenceError(f"{error}; {what_is_kept(run_dir)}; a smaller optimizer.lr may help") from None
+    return finish(trainer, experiment, run_dir)
+
+
+def what_is_kept(run_dir: RunDirectory) -> str:
+    if not run_dir.last.exists():
+        return "no epoch was finished, so there is no checkpoint"
+    epoch = checkpoint.read(run_dir.last)["train_state"]["epoch"]
+    return f"epoch {epoch} is the last that was finished, and resume={run_dir.path} goes on after it"
+
+
+def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> Result:
+    """Measure the selected weights, and write the result.
+
+    The test split is read once, here; twice, where it picked the epoch itself (`task.selected_by=test`); not at all,
+    where the run is a trial of a sweep that compares by the validation split (`task.test=false`).
+    """
+    state, task = trainer.state, experiment.config.task
+    assert isinstance(task, Train)
+    by_test = task.selected_by == "test"
+    split = "test" if task.test else "validation"
+    last = {"last_epoch_top1": measure(experiment, run_dir.last, split).top1} if by_test else {}
+    score = measure(experiment, run_dir.best, split)
+    if state.best_top1 is None:
+        selected_by = f"last epoch ({state.epoch}), for want of a validation split"
+    else:
+        epoch = f"epoch {state.best_epoch} of {state.epoch}"
+        released = ", as the released programs do" if by_test else ""
+        selected_by = (
+            f"best top-1 on the {task.selected_by.upper() if by_test else 'validation'} split ({epoch}){released}"
+        )
+    rows = account(score, experiment)
+    result = {
+        **measured(score, split, experiment, rows),
+        **({} if task.test else {"top1": None, "top5": None, "loss": None}),
+        **last,
+        "epochs": state.epoch,
+        "steps": state.step,
+        "train_seconds": state.seconds,
+        "images_per_second": state.images / state.step_seconds,
+        "validation_top1": None if by_test else state.best_top1,
+        "selected_by": selected_by,
+    }
+    write_energy(rows, run_dir)
+    run_dir.write_result(result)
+    conclude(result, run_dir.path)
+    return result
+
+
+def measure(experiment: Experiment, weights: Path, split: str) -> Score:
+    load_weights(experiment.model, checkpoint.read(weights)["model"], f"checkpoint={weights}")
+    images = experiment.splits.for_evaluation(split)
+    assert images is not None
+    description = "testing" if split == "test" else "measuring"
+    with experiment.loader(images) as loader:
+        return evaluate(experiment.model, loader, experiment.normalise, experiment.machine, description)
