@@ -62,11 +62,11 @@ def firing_rates(model: nn.Module) -> Iterator[FiringRates]:
     """Count the spikes of every LIF and every spike code in the model while the context lasts."""
     rates = FiringRates()
 
-    def hook(layer: str) -> torch.utils.hooks.RemovableHandle:
-        return modules[layer].register_forward_hook(lambda _module, _inputs, spikes: rates.count(layer, spikes))
+    def counter(layer: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        return lambda _module, _inputs, spikes: rates.count(layer, spikes)
 
     modules = {name: module for name, module in model.named_modules() if isinstance(module, LIF | SpikeCode)}
-    handles = [hook(layer) for layer in modules]
+    handles = [module.register_forward_hook(counter(layer)) for layer, module in modules.items()]
     try:
         yield rates
     finally:

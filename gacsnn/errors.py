@@ -33,6 +33,12 @@ class Pruned(Exception):  # noqa: N818  it is none
     """The study has stopped this run early. The run directory keeps what was done."""
 
 
+def no_such(kind: str, name: str, known: Iterable[str]) -> str:
+    """`kind=name: no such kind, did you mean X?; choose one of X, Y`."""
+    known = list(known)
+    return f"{kind}={name}: no such {kind}{nearest(name, known)}; choose one of {', '.join(known)}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """', did you mean X?' where a known name is near, else nothing."""
     found = get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from gacsnn.encoders import ENCODERS, Encoder, LayerInput, RepeatedBatchNorm2d, convolutions, per_frame, within
-from gacsnn.errors import InputError, nearest
+from gacsnn.errors import InputError, no_such
 from gacsnn.neuron import LIF, NEURONS
 
 
@@ -295,5 +295,5 @@ def initialise(model: nn.Module, layout: Layout) -> None:
 
 def choice(option: str, name: str, table: Mapping[str, object]) -> str:
     if name not in table:
-        raise InputError(f"{option}={name}: no such {option}{nearest(name, table)}; choose one of {', '.join(table)}")
+        raise InputError(no_such(option, name, table))
     return name

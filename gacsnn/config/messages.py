@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gacsnn.config.schema import Config, options
-from gacsnn.errors import InputError, nearest
+from gacsnn.errors import InputError, nearest, no_such
 
 
 def validate(values: Mapping[str, Any]) -> Config:
@@ -44,9 +44,12 @@ def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
     if details["type"] == "extra_forbidden":
         return f"{key}: no such option{nearest(key, siblings)}"
     if details["type"] == "union_tag_invalid":
-        known = [tag.strip("' ") for tag in details["ctx"]["expected_tags"].split(",")]
-        tag = str(details["ctx"]["tag"])
-        return f"{key}={tag}: no such {key}{nearest(tag, known)}; choose one of {', '.join(known)}"
+        context = details.get("ctx", {})
+        known = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
+        tag = str(context["tag"])
+        return no_such(key, tag, known)
+    if message.startswith(f"{key}="):
+        return message
     if isinstance(node, Mapping):
         return f"{key}: {message}"
     return f"{key}={'null' if node is None else node}: {message}"
@@ -65,7 +68,7 @@ def one_line(message: str) -> str:
     if found := re.search(r"Could not find '(.+)/([^/']+)'", message):
         group, asked = found.groups()
         choices = [line.strip() for line in message.splitlines() if line.startswith("\t") and "=" not in line]
-        return f"{group}={asked}: no such {group}{nearest(asked, choices)}; choose one of {', '.join(choices)}"
+        return no_such(group, asked, choices)
     if found := re.search(r"string: (.*?) out of \[", message):
         return f"{found[1]}: not an override; options are written KEY=VALUE, such as T=6 or optimizer.lr=0.05"
     lines = [line.strip() for line in message.splitlines() if line.strip()]

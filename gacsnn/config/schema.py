@@ -1,8 +1,10 @@
 """The schema: every option, its type, range, unit and a sentence of help. What a run does depends on nothing else."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gacsnn.errors import no_such
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -32,8 +34,13 @@ class Augment(Options):
     auto_augment: Literal["none", "cifar10", "imagenet"] = option("AutoAugment policy")
 
 
-class Dataset(Options):
-    name: str
+Name = TypeVar("Name", bound=str)
+
+
+class Dataset(Options, Generic[Name]):
+    """What every data set has."""
+
+    name: Name
     layout: Layout = option("which stem and stages suit these images")
     mean: Channels | None = option("mean of the three channels, pixels in [0, 1]; null: measured on the training split")
     std: Channels | None = option("standard deviation of the channels; null: measured on the training split")
@@ -50,21 +57,18 @@ class Dataset(Options):
         return std
 
 
-class Digits(Dataset):
-    name: Literal["digits"]
+class Digits(Dataset[Literal["digits"]]):
     test: float = option("fraction of the images held out as the test split, where none is given", gt=0, lt=1)
 
 
-class Cifar(Dataset):
-    name: Literal["cifar10", "cifar100"]
+class Cifar(Dataset[Literal["cifar10", "cifar100"]]):
     root: str = option("folder of torchvision's files")
     download: bool = option("fetch the files when they are missing")
 
 
-class Folder(Dataset):
+class Folder(Dataset[Literal["imagenet", "image_folder"]]):
     """Class folders of images: `root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` alone."""
 
-    name: Literal["imagenet", "image_folder"]
     root: str = option("folder of the images")
     train_folder: str = option("training images, below root; where it is missing, root itself holds the classes")
     test_folder: str = option(
@@ -74,7 +78,7 @@ class Folder(Dataset):
     size: int = option("side of the square that the network sees, pixels", ge=1)
     resize: int = option("shorter side before the centre crop to `size`, pixels", ge=1)
     check_images: bool = option("decode every image once before any work")
-    bad_images: Literal["stop", "skip"] = option("what to do about a image that cannot be decoded")
+    bad_images: Literal["stop", "skip"] = option("what to do about an image that cannot be decoded")
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Folder":
@@ -85,22 +89,42 @@ class Folder(Dataset):
         return self
 
 
-class Synthetic(Dataset):
+class Synthetic(Dataset[Literal["synthetic"]]):
     """Random images with a weak pattern a class; for benchmarks and smoke tests only."""
 
-    name: Literal["synthetic"]
     size: int = option("side of the square that the network sees, pixels", ge=4)
     num_classes: Count = option("number of classes")
     images: int = option("number of images in all splits together", ge=10)
 
 
+AnyDataset = Digits | Cifar | Folder | Synthetic
+
+
+# The networks of each layout, by name. models.py has the networks themselves, and torch, without which a wrong name is
+# refused here; a test compares the two.
+NETWORKS: dict[Layout, tuple[str, ...]] = {
+    "cifar": ("resnet8", "resnet18", "resnet34", "resnet104", "max_resnet18"),
+    "imagenet": ("resnet8", "resnet18", "resnet34", "resnet104"),
+}
+
+
 class Model(Options):
-    name: str = option("network: resnet8, resnet18, resnet34, resnet104, max_resnet18")
+    name: str = option(f"network: {', '.join(NETWORKS['cifar'])}")
     layout: Layout = option("cifar: small stem, three stages; imagenet: large stem, four stages")
     width: Positive = option("multiplier of all channel counts")
     stages: list[Annotated[list[Count], Field(min_length=3, max_length=3)]] | None = option(
         "rows [width, blocks, first stride] in place of the network's own"
     )
+
+    @model_validator(mode="after")
+    def _known(self) -> "Model":
+        everywhere = dict.fromkeys(name for names in NETWORKS.values() for name in names)
+        if self.name not in everywhere:
+            raise ValueError(no_such("model", self.name, everywhere))
+        if self.name not in NETWORKS[self.layout]:
+            names = ", ".join(NETWORKS[self.layout])
+            raise ValueError(f"model={self.name}: there is none in the layout {self.layout}; choose one of {names}")
+        return self
 
 
 class GAC(Options):
@@ -234,7 +258,7 @@ class ShowStudy(Options):
 class Config(Options):
     """One run."""
 
-    dataset: Annotated[Digits | Cifar | Folder | Synthetic, Field(discriminator="name")]
+    dataset: Annotated[AnyDataset, Field(discriminator="name")]
     model: Model
     T: Count = option("time steps")
     encoder: Annotated[GAC | Latency | PlainEncoder, Field(discriminator="name")]

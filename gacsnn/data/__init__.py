@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from gacsnn.config.schema import Dataset
+from gacsnn.config.schema import AnyDataset
 from gacsnn.data import cifar, digits, folder, synthetic
 from gacsnn.data.splits import Splits
 
@@ -17,7 +17,7 @@ SOURCES: dict[str, Callable[[Any], Splits]] = {
 }
 
 
-def load_splits(options: Dataset) -> Splits:
+def load_splits(options: AnyDataset) -> Splits:
     """Training, validation and test split of a data set.
 
     Raises:

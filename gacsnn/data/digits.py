@@ -11,8 +11,10 @@ SIZE = 8
 
 def load(options: Digits) -> Splits:
     from sklearn.datasets import load_digits
+    from sklearn.utils import Bunch
 
     digits = load_digits()
+    assert isinstance(digits, Bunch)
     grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
     everything = Images(grey[:, None].expand(-1, 3, -1, -1), torch.from_numpy(digits.target).long())
     kept, test = held_out(everything.labels, options.test, options.split_seed)

@@ -43,7 +43,8 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
 
     def subset(self, indices: Tensor, transform: Transform | None = None) -> "Images":
         """These images only, with this transform."""
-        source = self.source[indices] if isinstance(self.source, Tensor) else [self.source[i] for i in indices.tolist()]
+        numbers: list[int] = indices.tolist()
+        source = self.source[indices] if isinstance(self.source, Tensor) else [self.source[i] for i in numbers]
         return Images(source, self.labels[indices], transform)
 
     def limited(self, limit: int | None) -> "Images":

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gacsnn.config.schema import Dataset
+from gacsnn.config.schema import AnyDataset
 from gacsnn.data.images import Images
 from gacsnn.data.transforms import evaluation_transform, training_transform
 from gacsnn.errors import InputError
@@ -34,7 +34,7 @@ class Splits:
 
 
 def split_training(
-    training: Images, test: Images, classes: list[str], options: Dataset, size: int, resize: int | None = None
+    training: Images, test: Images, classes: list[str], options: AnyDataset, size: int, resize: int | None = None
 ) -> Splits:
     """Hold out the validation split, stratified by class; measure mean and std on what is left, where not given."""
     kept, out = held_out(training.labels, options.validation, options.split_seed)

@@ -19,7 +19,7 @@ def training_transform(augment: Augment, size: int, resize: int | None = None) -
     if augment.flip:
         steps.append(v2.RandomHorizontalFlip())
     if augment.rotation:
-        steps.append(v2.RandomRotation(augment.rotation, v2.InterpolationMode.BILINEAR))
+        steps.append(v2.RandomRotation([-augment.rotation, augment.rotation], v2.InterpolationMode.BILINEAR))
     if augment.auto_augment != "none":
         steps.append(v2.AutoAugment(POLICIES[augment.auto_augment]))
     return v2.Compose([*steps, v2.PILToTensor()])

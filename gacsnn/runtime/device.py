@@ -2,7 +2,6 @@
 
 import os
 import platform
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ class Machine:
     memory_format: torch.memory_format
     workers: int | None
 
-    def autocast(self) -> AbstractContextManager[None]:
+    def autocast(self) -> torch.autocast:
         dtype = PRECISIONS[self.precision]
         return torch.autocast(self.device.type, dtype=dtype, enabled=self.precision != "fp32")
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
 from omegaconf import MISSING, DictConfig
 
 from gacsnn.errors import InputError, nearest
+
+DirectionName = Literal["maximize", "minimize"]
 
 # What a search may look for: numbers of `result.json` that need no test split.
 OBJECTIVES = (
@@ -90,7 +92,7 @@ class SweepOptions:
     storage: str | None
     study_name: str | None
     objectives: list[str]
-    directions: list[str]
+    directions: list[DirectionName]
     max_failure_rate: float
     max_retries: int
     lease_seconds: float
@@ -136,10 +138,12 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     )
 
 
-def read_directions(given: Any) -> list[str]:
+def read_directions(given: Any) -> list[DirectionName]:
     given = [given] if isinstance(given, str | Direction) else list(given)
-    directions = [direction.name if isinstance(direction, Direction) else str(direction) for direction in given]
-    for direction in directions:
+    directions: list[DirectionName] = []
+    for each in given:
+        direction = each.name if isinstance(each, Direction) else str(each)
         if direction not in ("maximize", "minimize"):
             raise InputError(f"hydra.sweeper.direction={direction}: choose one of maximize, minimize")
+        directions.append(direction)
     return directions

@@ -47,6 +47,8 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.search import composer, read_search
         from gacsnn.sweep.workers import supervise
 
+        assert self.config is not None
+        assert self.launcher is not None
         speak()
         options = read_options(self.options)
         search = read_search(options, arguments)

@@ -1,7 +1,7 @@
 """A study in Optuna's storage: opened, or made where there is none."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
 from gacsnn.errors import InputError
+from gacsnn.sweep.options import DirectionName
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -57,7 +58,9 @@ def half_made(error: Exception) -> bool:
     return any(word in str(error).lower() for word in ("exist", "unique", "locked"))
 
 
-def open_study(name: str, storage: BaseStorage, directions: list[str], identity: Mapping[str, Any]) -> optuna.Study:
+def open_study(
+    name: str, storage: BaseStorage, directions: Sequence[DirectionName], identity: Mapping[str, Any]
+) -> optuna.Study:
     """The study of that name, made where there is none.
 
     `identity` says what makes trials comparable: the search space and all that is not searched.
@@ -70,7 +73,7 @@ def open_study(name: str, storage: BaseStorage, directions: list[str], identity:
         lambda error: isinstance(error, StorageInternalError),
     )
     there = [direction.name.lower() for direction in study.directions]
-    if there != directions:
+    if there != list(directions):
         raise InputError(
             f"hydra.sweeper.study_name={name}: this study exists, and its direction is {', '.join(there)}, not "
             f"{', '.join(directions)}; give another name"
