@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 CONF = Path(__file__).resolve().parent / "conf"
 
 
+# Choices of groups that stand in the saved run which the command line names, and that the user did not make.
+inherited: list[str] = []
+
+
 def job(composed: "DictConfig") -> Any:
     """One run, of one composed config. Returns what a sweep compares: top-1 on the validation split, in percent."""
     from hydra.core.hydra_config import HydraConfig
@@ -27,7 +31,8 @@ def job(composed: "DictConfig") -> Any:
 
     trial = trial_number()
     hydra = HydraConfig.get()
-    overridden = [o.key_or_group for o in OverridesParser.create().parse_overrides(list(hydra.overrides.task))]
+    parsed = OverridesParser.create().parse_overrides(list(hydra.overrides.task))
+    overridden = [override.key_or_group for override in parsed if override.input_line not in inherited]
     try:
         values: Any = OmegaConf.to_container(composed, resolve=True)
         if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None and values["resume"] is None:
@@ -72,6 +77,7 @@ def command_line() -> int:
     from gacsnn.errors import GacsnnError
     from gacsnn.sweep.plugin import register
 
+    inherit_choices()
     register()
     OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
     try:
@@ -84,6 +90,28 @@ def command_line() -> int:
             raise
         return complain(one_line(str(error)), 2)
     return 0
+
+
+def inherit_choices() -> None:
+    """Let options of a saved run be named without naming its groups: `resume=RUN dataset.root=elsewhere`.
+
+    Hydra composes before anything is read, and refuses an option that the default's group does not have.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    from gacsnn.tasks.checks import saved_choices
+
+    if {"-m", "--multirun"} & set(sys.argv):
+        return  # what is composed for a sweep is what is run
+    arguments = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
+    try:
+        parsed = OverridesParser.create().parse_overrides(arguments)
+    except HydraException:
+        return  # hydra.main says so in a moment
+    given = {override.key_or_group: str(override.value()) for override in parsed}
+    inherited[:] = [f"{group}={name}" for group, name in saved_choices(given).items()]
+    sys.argv[1:1] = inherited
 
 
 def complain(message: str, code: int) -> int:

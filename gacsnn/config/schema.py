@@ -301,6 +301,17 @@ def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:
     return found
 
 
+def names(kind: Any, key: str) -> set[str]:
+    """The values that a dotted option may have, where they are a few names: `optimizer.name` -> {sgd, adam, adamw}."""
+    first, _, rest = key.partition(".")
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {name for variant in get_args(kind) if variant is not type(None) for name in names(variant, key)}
+    if first not in kind.model_fields:
+        return set()
+    annotation = kind.model_fields[first].annotation
+    return names(annotation, rest) if rest else set(get_args(annotation))
+
+
 def options_help() -> str:
     """A line an option, for `--help`."""
     return "\n".join(f"  {name:<32} {help}" for name, help in options().items())

@@ -1,10 +1,11 @@
 """What a command line asks for, checked before torch is imported: the paths it names, and what a run that goes on may change."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import get_args
 
 from gacsnn.config.merge import CHANGEABLE, differences, inherit, sections
-from gacsnn.config.saved import to_dict
+from gacsnn.config.saved import from_saved, to_dict
 from gacsnn.config.schema import Config, Evaluate, Train
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import check_file
@@ -31,6 +32,41 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
     elif config.study is None:
         raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
     return config
+
+
+def saved_choices(given: Mapping[str, str]) -> dict[str, str]:
+    """The groups to choose so that options of a saved run can be named: {"dataset": "image_folder"} for `dataset.root`.
+
+    Args:
+        given: the command line's options and their values. It says which run is saved by `resume`, or by `checkpoint`
+            for a task that measures; a group that is named in it is not chosen again.
+
+    Raises:
+        InputError: when the saved config cannot be read.
+    """
+    if {"experiment", "preset", "sweeps"} & set(given):
+        return {}  # these set whole groups, and nothing is inherited
+    groups = {key.split(".")[0] for key in given if "." in key} - set(given)
+    saved = saved_config(given) if groups else None
+    values = {} if saved is None else to_dict(saved)
+    return {group: values[group]["name"] for group in sorted(groups) if "name" in values.get(group, ())}
+
+
+def saved_config(given: Mapping[str, str]) -> Config | None:
+    """The config of the run that a command line names; None where it names none, or none that is there."""
+    if "resume" in given:
+        run_dir = RunDirectory(Path(given["resume"]))
+        return run_dir.read_config() if run_dir.config_path.exists() else None
+    if given.get("task") not in get_args(Evaluate.model_fields["name"].annotation):
+        return None
+    path = Path(given.get("checkpoint", ""))
+    beside = RunDirectory(path.absolute().parent.parent)
+    if not path.is_file() or (path.parent.name == "checkpoints" and beside.config_path.exists()):
+        return beside.read_config() if path.is_file() else None
+    from gacsnn.training.checkpoint import read_any  # brings torch: only for a checkpoint away from its run directory
+
+    content = read_any(path)
+    return from_saved(content["config"], f"checkpoint={path}") if "config" in content else None
 
 
 def resumed(config: Config, overridden: Collection[str] | None, run_dir: RunDirectory) -> Config:
