@@ -2,20 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
 from omegaconf import MISSING, DictConfig
 
 from gacsnn.errors import InputError, nearest
-
-DirectionName = Literal["maximize", "minimize"]
-
-# What a search may look for: numbers of `result.json` that need no test split.
-OBJECTIVES = (
-    *("validation_top1", "energy_mj", "energy_full_mj", "firing_rate", "sops", "macs", "params"),
-    *("train_seconds", "images_per_second"),
-)
+from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
 
 
 @dataclass

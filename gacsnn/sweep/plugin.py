@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from gacsnn.runtime.console import log, speak
 from gacsnn.sweep.options import PRUNERS, StudyConf, read_options
-from gacsnn.sweep.workers import sweep_worker
+from gacsnn.sweep.workers import supervise, sweep_worker
 
 
 def register() -> None:
@@ -45,7 +45,6 @@ class StudySweeper(Sweeper):
         """
         from gacsnn.sweep.loop import Sweep, conclude  # brings optuna, which only a sweep wants
         from gacsnn.sweep.search import composer, read_search
-        from gacsnn.sweep.workers import supervise
 
         assert self.config is not None
         assert self.launcher is not None

@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
 from gacsnn.errors import InputError
-from gacsnn.sweep.options import DirectionName
+from gacsnn.sweep.objectives import DirectionName
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -1,0 +1,11 @@
+"""What a search may look for, and in which direction."""
+
+from typing import Literal
+
+DirectionName = Literal["maximize", "minimize"]
+
+# Numbers of `result.json` that need no test split.
+OBJECTIVES = (
+    *("validation_top1", "energy_mj", "energy_full_mj", "firing_rate", "sops", "macs", "params"),
+    *("train_seconds", "images_per_second"),
+)
