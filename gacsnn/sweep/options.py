@@ -4,11 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
+from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, SamplerConfig
 from omegaconf import MISSING, DictConfig
 
 from gacsnn.errors import InputError, nearest
 from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
+
+
+@dataclass
+class TPE(SamplerConfig):
+    """TPE that looks at the parameters together, and keeps away from what other workers are trying.
+
+    The plugin's own looks at each alone, so that workers ask for the same point; `benchmarks/sampler.py` compares them.
+    """
+
+    _target_: str = "optuna.samplers.TPESampler"
+    seed: int | None = None
+    n_startup_trials: int = 10
+    n_ei_candidates: int = 24
+    multivariate: bool | None = None  # null: with one objective, as is Optuna 5's own default
+    group: bool = False  # for spaces that depend on what is drawn; a study of ours has one space
+    constant_liar: bool = True
 
 
 @dataclass
@@ -54,6 +70,9 @@ PRUNERS = {
     "halving": SuccessiveHalvingPruner,
     "hyperband": HyperbandPruner,
 }
+
+
+SAMPLERS = {"tpe": TPE}
 
 
 @dataclass

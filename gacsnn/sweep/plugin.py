@@ -1,4 +1,4 @@
-"""What Hydra calls: `hydra/sweeper=study` and its pruners are registered here, and a sweep starts here."""
+"""What Hydra calls: `hydra/sweeper=study`, its pruners and its TPE are registered here, and a sweep starts here."""
 
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,18 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from gacsnn.runtime.console import log, speak
-from gacsnn.sweep.options import PRUNERS, StudyConf, read_options
+from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
 from gacsnn.sweep.workers import supervise, sweep_worker
 
 
 def register() -> None:
-    """Make `hydra/sweeper=study` and `hydra/sweeper/pruner=...` known to Hydra."""
+    """Make `hydra/sweeper=study`, `hydra/sweeper/pruner=...` and our `hydra/sweeper/sampler=tpe` known to Hydra."""
     Plugins.instance().register(StudySweeper)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="study", node=StudyConf, provider="gacsnn", replace=True)
-    for name, node in PRUNERS.items():
-        store.store(group="hydra/sweeper/pruner", name=name, node=node, provider="gacsnn", replace=True)
+    for group, nodes in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+        for name, node in nodes.items():
+            store.store(group=f"hydra/sweeper/{group}", name=name, node=node, provider="gacsnn", replace=True)
 
 
 class StudySweeper(Sweeper):

@@ -141,7 +141,8 @@ def make(kind: str, node: DictConfig, **options: Any) -> Any:
     """
     known = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optuna_sweeper.*")
     try:
-        return instantiate(OmegaConf.merge(node, options), _execution_whitelist_=known)
+        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+            return instantiate(OmegaConf.merge(node, options), _execution_whitelist_=known)
     except Exception as error:  # whatever a constructor says of its arguments
         reason = str(error.__cause__ or error).splitlines()[0]
         raise InputError(f"hydra.sweeper.{kind}: {node.get('_target_')} cannot be made: {reason}") from None
@@ -150,15 +151,20 @@ def make(kind: str, node: DictConfig, **options: Any) -> Any:
 def sampler_of(options: SweepOptions, search: Search) -> Callable[[int], BaseSampler]:
     """The sampler of the index-th new trial: the same one, however often the study was stopped before."""
 
+    node = options.sampler
+    if options.sampler_name == "TPESampler" and node.get("multivariate") is None:
+        node = OmegaConf.merge(node, {"multivariate": len(options.objectives) == 1})
+    assert isinstance(node, DictConfig)
+
     def sampler(index: int) -> BaseSampler:
         if options.sampler_name == "GridSampler":
             point = grid_point(search.space, index)
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                 return optuna.samplers.PartialFixedSampler(point, optuna.samplers.RandomSampler(seed=0))
-        seed = options.sampler.get("seed")
+        seed = node.get("seed")
         if seed is None or options.sampler_name == "QMCSampler":  # that one counts its points in the storage
-            return make("sampler", options.sampler)
-        return make("sampler", options.sampler, seed=seed + index)
+            return make("sampler", node)
+        return make("sampler", node, seed=seed + index)
 
     return sampler
 
