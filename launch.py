@@ -39,8 +39,8 @@ def job(composed: "DictConfig") -> Any:
             values["output_dir"] = hydra.runtime.output_dir
         config = validate(values)
         on_epoch_end = None if trial is None else reporter_of_job(hydra, trial)
-        console.label = "" if trial is None else f"trial {trial}: "
-        return objective(hydra, run(config, overridden, on_epoch_end))
+        with console.labelled(console.label if trial is None else f"trial {trial}: "):
+            return objective(hydra, run(config, overridden, on_epoch_end))
     except OmegaConfBaseException as error:
         if trial is not None:
             raise  # to the sweep, which records it and goes on
@@ -49,8 +49,6 @@ def job(composed: "DictConfig") -> Any:
         if trial is not None:
             raise
         sys.exit(complain(str(error), error.exit_code))
-    finally:
-        console.label = ""
 
 
 def main() -> int:

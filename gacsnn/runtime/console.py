@@ -1,10 +1,12 @@
 """What a run says while it works: a bar on a terminal, plain lines in a log file or pipe."""
 
 import logging
-import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -18,13 +20,31 @@ QUIET = 30.0
 label = ""
 
 
+@contextmanager
+def labelled(text: str) -> Iterator[None]:
+    """Begin each line with this, while the context lasts."""
+    global label
+    before, label = label, text
+    try:
+        yield
+    finally:
+        label = before
+
+
 class _Console(logging.Handler):
     """Lines to standard output that do not tear the bar, which is on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = label + ("warning: " if record.levelno >= logging.WARNING else "")
-        tqdm.write(prefix + record.getMessage(), file=sys.stdout)
-        sys.stdout.flush()
+        for line in record.getMessage().split("\n"):
+            write_line(prefix + line if line else "", sys.stdout)
+
+
+def write_line(line: str, file: TextIO) -> None:
+    """One line, in one piece, with no bar in its way: lines of several threads or processes do not run into each other."""
+    with tqdm.external_write_mode(file=file):
+        file.write(line + "\n")
+        file.flush()
 
 
 def speak() -> None:
@@ -43,8 +63,9 @@ class Progress:
         self.total = total
         self.done = 0
         self.started = self.spoke = time.monotonic()
-        quiet = True if "GACSNN_WORKER" in os.environ else None  # bars of several workers would tear each other
-        self.bar = tqdm(total=total, desc=description, unit="img", leave=False, disable=quiet, dynamic_ncols=True)
+        self.bar = tqdm(
+            total=total, desc=label + description, unit="img", leave=False, disable=None, dynamic_ncols=True
+        )
 
     def __enter__(self) -> "Progress":
         return self

@@ -46,6 +46,7 @@ class StudySweeper(Sweeper):
         """
         from gacsnn.sweep.loop import Sweep, conclude  # brings optuna, which only a sweep wants
         from gacsnn.sweep.search import composer, read_search
+        from gacsnn.sweep.status import StudyBar, finished
 
         assert self.config is not None
         assert self.launcher is not None
@@ -57,9 +58,10 @@ class StudySweeper(Sweeper):
         index, _count = sweep_worker()
         local = type(self.launcher).__name__ == "BasicLauncher"
         if index is None:
-            log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {len(sweep.finished())} done -> {folder}")
+            log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")
         if local and options.n_jobs > 1 and index is None:
-            supervise(options.n_jobs)
+            with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:
+                supervise(options.n_jobs, bar.watch)
         else:
             sweep.work(at_once=1 if local else options.n_jobs)
         if index is None:

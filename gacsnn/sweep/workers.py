@@ -5,9 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
+from gacsnn.runtime.console import write_line
 from gacsnn.runtime.signals import end_with_parent
 
 WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and how many there are
@@ -21,11 +25,12 @@ def sweep_worker() -> tuple[int | None, int]:
     return int(index), int(count)
 
 
-def supervise(count: int) -> None:
+def supervise(count: int, watch: Callable[[], None]) -> None:
     """Run `count` workers, each on its own GPU or its share of the cores, until there is nothing left to do.
 
     A worker that is killed is replaced; its trial is taken up from the last checkpoint. Ctrl-C and SIGTERM are passed on;
-    when this process is killed the workers end, too.
+    when this process is killed the workers end, too. What they say comes through here, line by line. `watch` is called
+    again and again, to show how far the study is.
     """
     workers = {index: start_worker(index, count) for index in range(count)}
     replaced = 0
@@ -42,6 +47,7 @@ def supervise(count: int) -> None:
                     workers[index] = start_worker(index, count)
                 elif status != 0:
                     code = code or status
+            watch()
             time.sleep(0.05)
     finally:
         stop(list(workers.values()))
@@ -49,7 +55,7 @@ def supervise(count: int) -> None:
         raise SystemExit(code)
 
 
-def stop(processes: list[subprocess.Popen[bytes]]) -> None:
+def stop(processes: list[subprocess.Popen[str]]) -> None:
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)
@@ -61,7 +67,7 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def start_worker(index: int, count: int) -> subprocess.Popen[bytes]:
+def start_worker(index: int, count: int) -> subprocess.Popen[str]:
     cores = share(sorted(os.sched_getaffinity(0)), index, count)
     gpus = visible_gpus()
     environment = {**os.environ, WORKER: f"{index}/{count}", "OMP_NUM_THREADS": str(len(cores))}
@@ -73,9 +79,29 @@ def start_worker(index: int, count: int) -> subprocess.Popen[bytes]:
         end_with_parent()
 
     # A session of its own, so that Ctrl-C reaches it once, through the supervisor.
-    return subprocess.Popen(
-        [sys.executable, *sys.argv], env=environment, preexec_fn=begin, start_new_session=True, stdin=subprocess.DEVNULL
+    process = subprocess.Popen(
+        [sys.executable, *sys.argv],
+        env=environment,
+        preexec_fn=begin,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
     )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for stream, to in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
+        threading.Thread(target=relay, args=(stream, to), name=f"worker {index}", daemon=True).start()
+    return process
+
+
+def relay(stream: TextIO, to: TextIO) -> None:
+    """Pass on a worker's lines, each in one piece. Where nobody reads them any more, the worker is still not held up."""
+    for line in stream:
+        with contextlib.suppress(OSError, ValueError):
+            write_line(line.removesuffix("\n"), to)
 
 
 def share(cores: list[int], index: int, count: int) -> list[int]:

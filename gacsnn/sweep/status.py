@@ -1,0 +1,71 @@
+"""How far a study is, and what is best so far: in a line after each trial, and as a bar on a terminal."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+import optuna
+from optuna.trial import TrialState
+from tqdm import tqdm
+
+from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.claims import effective_trials
+
+# Seconds between looks at the storage.
+CHECK_EVERY = 1.0
+
+
+def finished(study: optuna.Study) -> int:
+    return sum(trial.state.is_finished() for trial in effective_trials(study))
+
+
+def best_so_far(study: optuna.Study, objectives: Sequence[str]) -> str:
+    """`best validation_top1 96.3 (trial 2)`; "" before the first trial is complete."""
+    if not any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False)):
+        return ""
+    best = study.best_trials
+    if len(objectives) > 1:
+        return f"{len(best)} on the Pareto front"
+    return f"best {objectives[0]} {best[0].values[0]:.4g} (trial {best[0].number})"
+
+
+def status(study: optuna.Study, n_trials: int, objectives: Sequence[str]) -> str:
+    """`5 of 20 trials done, best validation_top1 96.3 (trial 2)`."""
+    parts = [f"{finished(study)} of {n_trials} trials done", best_so_far(study, objectives)]
+    return ", ".join(part for part in parts if part)
+
+
+class StudyBar:
+    """One line on a terminal; nothing elsewhere."""
+
+    def __init__(self, study: optuna.Study, n_trials: int, objectives: Sequence[str]) -> None:
+        self.study = study
+        self.objectives = objectives
+        self.bar = tqdm(
+            total=n_trials,
+            desc=f"study {study.study_name}",
+            unit="trial",
+            leave=False,
+            disable=None,
+            dynamic_ncols=True,
+        )
+        self.looked = -CHECK_EVERY
+
+    def __enter__(self) -> "StudyBar":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.close()
+
+    def watch(self) -> None:
+        """Look at the study, if there is a terminal and the last look is a while ago."""
+        if self.bar.disable or time.monotonic() - self.looked < CHECK_EVERY:
+            return
+        self.looked = time.monotonic()
+        with uninterrupted():  # Ctrl-C within a transaction would leave the storage locked
+            done, best = finished(self.study), best_so_far(self.study, self.objectives)
+        self.bar.set_postfix_str(best, refresh=False)
+        self.bar.update(done - self.bar.n)
+        self.bar.refresh()
