@@ -1,15 +1,12 @@
 """One run: its config -> the task that it asks for. Neither Hydra nor torch: what is wrong is said before torch is imported."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from importlib import import_module
-from typing import Any
 
 from gacsnn.config.schema import Config
 from gacsnn.runtime.console import speak
+from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.tasks.checks import checked
-
-Result = dict[str, Any]
-OnEpochEnd = Callable[[Mapping[str, Any]], None]
 
 # What `task=NAME` runs: a module with `run(config, overridden, on_epoch_end)`, imported when it is asked for.
 TASKS = {

@@ -11,7 +11,7 @@ result.json     written once, at the end
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +19,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gacsnn.config.saved import load, to_yaml
+from gacsnn.config.saved import load, renamed, to_yaml
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import write_text
+
+# What result.json holds, and what is called after each epoch with its line of metrics.jsonl.
+Result = dict[str, Any]
+OnEpochEnd = Callable[[Mapping[str, Any]], None]
 
 
 class RunDirectory:
@@ -44,7 +48,7 @@ class RunDirectory:
         """Raises InputError when it is missing, damaged, or of a later version."""
         return load(self.config_path)
 
-    def read_result(self) -> dict[str, Any] | None:
+    def read_result(self) -> Result | None:
         """What result.json holds, under today's names; None before the run's end.
 
         Raises:
@@ -58,7 +62,7 @@ class RunDirectory:
             result = None
         if not isinstance(result, dict):
             raise InputError(f"{self.result_path} is damaged: it should be a run's result as JSON")
-        return {"images" if name == "pictures" else name: value for name, value in result.items()}
+        return renamed(result, "pictures", "images")
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, without one that was being written when the process was killed.

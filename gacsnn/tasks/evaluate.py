@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from gacsnn.config.merge import ARCHITECTURE, differences, inherit, sections
 from gacsnn.config.saved import from_saved
@@ -10,7 +9,7 @@ from gacsnn.config.schema import Config, Evaluate
 from gacsnn.energy import Row
 from gacsnn.errors import InputError
 from gacsnn.report.summary import conclude
-from gacsnn.runtime.run_dir import RunDirectory, make_directory
+from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, make_directory
 from gacsnn.tasks.experiment import (
     Experiment,
     account,
@@ -25,10 +24,8 @@ from gacsnn.training import checkpoint
 from gacsnn.training.metrics import evaluate
 from gacsnn.weights import other_steps
 
-Result = dict[str, Any]
 
-
-def run(config: Config, overridden: Collection[str] | None, on_epoch_end: object = None) -> Result:
+def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:
     result, _rows, run_dir = measure_checkpoint(config, overridden)
     conclude(result, run_dir.path)
     return result
@@ -54,18 +51,18 @@ def measure_checkpoint(config: Config, overridden: Collection[str] | None) -> tu
     announce(experiment, run_dir.path)
     with experiment.loader(images) as loader:
         score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine)
-    done = content.get("train_state", {})
+    state = content.get("train_state", {})
     then = content.get("config", {}).get("task", {})
-    validated = then.get("selected_by") == "validation" and done["epoch"] == done["best_epoch"]
-    epoch = f", after epoch {done['epoch']}" if done else ", the authors' weights"
+    validated = then.get("selected_by") == "validation" and state["epoch"] == state["best_epoch"]
+    epoch = f", after epoch {state['epoch']}" if state else ", the authors' weights"
     rows = account(score, experiment)
     result = {
         **measured(score, split, experiment, rows),
-        "epochs": done.get("epoch"),
-        "steps": done.get("step"),
-        "train_seconds": done.get("seconds"),
+        "epochs": state.get("epoch"),
+        "steps": state.get("step"),
+        "train_seconds": state.get("seconds"),
         "images_per_second": score.images / score.seconds,
-        "validation_top1": done.get("best_top1") if validated else None,
+        "validation_top1": state.get("best_top1") if validated else None,
         "selected_by": f"the user: {config.checkpoint}{epoch}",
     }
     write_energy(rows, run_dir)

@@ -9,7 +9,7 @@ from gacsnn.config.schema import Config, Train
 from gacsnn.errors import DivergenceError, InputError
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.console import log
-from gacsnn.runtime.run_dir import RunDirectory, make_directory
+from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, make_directory
 from gacsnn.tasks.experiment import (
     Experiment,
     account,
@@ -21,12 +21,10 @@ from gacsnn.tasks.experiment import (
     write_energy,
 )
 from gacsnn.training import checkpoint
-from gacsnn.training.loop import OnEpochEnd, train
+from gacsnn.training.loop import train
 from gacsnn.training.metrics import Score, evaluate
 from gacsnn.training.trainer import Trainer
 from gacsnn.weights import load_weights
-
-Result = dict[str, Any]
 
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None) -> Result:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gacsnn.config.saved import SCHEMA, check_schema
+from gacsnn.config.saved import SCHEMA, check_schema, renamed
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import check_file, write_whole
 
@@ -82,7 +82,7 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
         and isinstance(content.get("done"), dict)
         and isinstance(content.get("model"), dict)
     ):
-        state = {"images" if name == "pictures" else name: value for name, value in content["done"].items()}
+        state = renamed(content["done"], "pictures", "images")
         old, new = "encoder.temporal.perceptron.", "encoder.temporal.mlp."
         model = {name.replace(old, new): weight for name, weight in content["model"].items()}
         content = {**content, "train_state": state, "model": model}

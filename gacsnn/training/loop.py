@@ -1,7 +1,6 @@
 """The training loop."""
 
 import time
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -13,12 +12,10 @@ from gacsnn.data.loader import Loader, Normalise, begin_epoch, image_count
 from gacsnn.data.mixing import draw
 from gacsnn.errors import DivergenceError
 from gacsnn.runtime.console import Progress, duration, log
-from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.runtime.run_dir import OnEpochEnd, RunDirectory
 from gacsnn.training import checkpoint
 from gacsnn.training.metrics import evaluate
 from gacsnn.training.trainer import Trainer, TrainState
-
-OnEpochEnd = Callable[[Mapping[str, Any]], None]
 
 # Steps between looks at the loss: to read it is to wait for the GPU.
 CHECK_EVERY = 10
