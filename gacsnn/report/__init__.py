@@ -1,1 +1,1 @@
-"""Tables and pictures, drawn from what runs have written. Nothing here trains, and nothing imports torch."""
+"""Tables, figures and pages, made from what runs have written. Nothing here trains, or imports torch or Hydra."""
