@@ -19,7 +19,7 @@ from gacsnn.runtime.files import write_text
 MAC_PJ, AC_PJ = 4.6, 0.9
 SIZE = (224, 224)
 
-# GAC-MSResNet on ImageNet, from the authors' table: T, millijoules a picture.
+# GAC-MSResNet on ImageNet, from the authors' table: T, millijoules per image.
 PUBLISHED = {("resnet18", 4): 1.49, ("resnet18", 6): 2.34, ("resnet34", 4): 2.20, ("resnet34", 6): 3.38}
 
 
@@ -68,7 +68,7 @@ def page(runs: list[Path]) -> str:
         "",
         "By the paper's convention: the stem once at 4.6 pJ a multiply-accumulate, all layers of the stages and the head",
         "at 0.9 pJ times their firing rate, nothing for the gate. The last column is what the gate would add, even if",
-        "computed once a picture as it is here: more than the whole published figure.",
+        "computed once per image as it is here: more than the whole published figure.",
         "",
         *table(first, [implied(name, T, mj) for (name, T), mj in PUBLISHED.items()]),
         "",
