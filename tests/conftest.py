@@ -1,11 +1,10 @@
-"""What the tests share: the program in this process and in one of its own, and folders of real JPEGs."""
+"""What the tests share as fixtures: the program in this process, folders of real JPEGs, the golden cases."""
 
 import os
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that spin stall the tests and programs beside them
 
@@ -13,20 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+# Helpers assert, too; what they compare is to be seen when they fail.
+pytest.register_assert_rewrite("program", "networks", "published")
 
-# A run of the embedded default that takes about a second.
-TINY = ("hardware=cpu", "model.width=0.05", "epochs=1", "limit_train=64", "limit_eval=32", "T=2")
+from program import ROOT, Launch, Outcome  # noqa: E402
 
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Launch = Callable[..., Outcome]
+if TYPE_CHECKING:
+    from fidelity import Case
 
 
 @pytest.fixture
@@ -50,19 +42,6 @@ def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return run
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The real command in a process of its own, its output in a pipe."""
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "launch.py"), *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
-    )
-
-
 @pytest.fixture
 def jpegs(tmp_path: Path) -> Path:
     """Class folders of JPEGs that a network can tell apart: train (3 x 20) and val (3 x 5), of uneven sizes."""
@@ -77,3 +56,12 @@ def jpegs(tmp_path: Path) -> Path:
                 pixels[:, :, label] += 120
                 Image.fromarray(pixels).save(folder / f"{index:02d}.jpg")
     return root
+
+
+@pytest.fixture(scope="module")
+def cases() -> Mapping[str, "Case"]:
+    """The golden cases that tests take for published checkpoints, made once a file."""
+    from fidelity import Case
+    from published import CIFAR4, CIFAR6, DIRECT, IMAGENET
+
+    return {tag: Case(tag) for tag in (CIFAR4, CIFAR6, DIRECT, IMAGENET)}

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from program import ROOT
 
 MODULES = sorted((ROOT / "gacsnn").rglob("*.py"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Launch
+from program import ROOT, Launch, read_result
 
 from gacsnn.config.merge import config_hash
 from gacsnn.config.saved import load
@@ -40,7 +40,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def test_the_hash_is_what_it_was(run: Path) -> None:
-    assert config_hash(load(run / "config.yaml")) == json.loads((run / "result.json").read_text())["config_hash"]
+    assert config_hash(load(run / "config.yaml")) == read_result(run)["config_hash"]
 
 
 def test_it_is_resumed_as_by_the_program_that_wrote_it(launch: Launch, run: Path) -> None:
@@ -72,7 +72,7 @@ def test_its_checkpoint_is_measured(launch: Launch, tmp_path: Path) -> None:
     said = launch("task=evaluate", "checkpoint=run/checkpoints/best.pt", "task.split=validation", "output_dir=again")
     assert said.code == 0, said.err
     expected = EXPECTED["result of task=evaluate task.split=validation"]
-    found = json.loads((tmp_path / "again" / "result.json").read_text())
+    found = read_result(tmp_path / "again")
     assert found["config_hash"] == expected["config_hash"]
     numbers = [name for name in expected if name != "config_hash"]
     assert [found[name] for name in numbers] == pytest.approx([expected[name] for name in numbers], rel=1e-4)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TINY, Launch
+from program import TINY, Launch
 
 ELSEWHERE = ("dataset.root=elsewhere", "hardware=cpu", "hardware.workers=0")
 

@@ -11,7 +11,7 @@ import termios
 from contextlib import suppress
 from pathlib import Path
 
-from conftest import ROOT, start
+from program import ROOT, start
 
 SEARCH = (
     *("-m", "sweeps=t_lr", "T=1,2", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2", "epochs=3"),

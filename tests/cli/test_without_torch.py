@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from program import ROOT
 
 # Runs each command line in a process that cannot import torch, and prints their exit codes.
 PROGRAM = """

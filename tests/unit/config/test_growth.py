@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
+from program import ROOT, composed, config
 from pydantic import Field
-from test_conf import composed, config
 
 from gacsnn import encoders, models, neuron
 from gacsnn.config import schema

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from optuna.distributions import FloatDistribution
+from program import ROOT
 
 from gacsnn.sweep.options import SweepOptions, read_options
 from gacsnn.sweep.plugin import register

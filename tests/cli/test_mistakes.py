@@ -5,21 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, Launch
 from PIL import Image
-
-from gacsnn.config.schema import options
-
-
-def refused(launch: Launch, folder: Path, *arguments: str) -> str:
-    """The one line that the command line is refused with."""
-    before = sorted(folder.rglob("*"))
-    code, out, err = launch(*arguments)
-    assert (code, out) == (2, ""), err
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert sorted(folder.rglob("*")) == before, "something was written"
-    return err.removeprefix("error: ").strip()
+from program import TINY, Launch, refused
 
 
 @pytest.mark.parametrize(
@@ -73,6 +60,20 @@ def test_a_run_directory_that_holds_a_run_or_cannot_be_written(launch: Launch, t
     assert "cannot be written" in refused(launch, tmp_path, "output_dir=/proc/run")
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("encoder.gate=both", "encoder.gate=both: should be 'stem' or 'image'"),
+        ("encoder.kernel=0", "encoder.kernel=0: should be greater than or equal to 1"),
+        ("encoder.curve=log", "encoder.curve"),
+    ],
+)
+def test_a_wrong_option_of_an_encoder_is_one_line(launch: Launch, argument: str, said: str) -> None:
+    code, _, err = launch(argument)
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
+
+
 def test_a_data_folder_that_is_empty_or_whose_parts_differ(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
     arguments = ("dataset=image_folder", f"dataset.root={jpegs}")
     (tmp_path / "empty").mkdir()
@@ -81,6 +82,13 @@ def test_a_data_folder_that_is_empty_or_whose_parts_differ(launch: Launch, tmp_p
     assert "Found no valid file for the classes dog" in refused(launch, tmp_path, *arguments)
     Image.new("RGB", (16, 16)).save(jpegs / "train" / "dog" / "0.png")
     assert "must hold the same classes; only one of them has dog" in refused(launch, tmp_path, *arguments)
+
+
+def test_a_folder_of_test_images_only_is_refused(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
+    (jpegs / "train").rename(tmp_path / "elsewhere")
+    code, _, err = launch(*TINY, "dataset=image_folder", f"dataset.root={jpegs}")
+    assert code == 2
+    assert "holds val/ but no train/" in err
 
 
 def test_an_image_that_cannot_be_decoded_is_named_before_any_work_and_skipped_only_if_asked(
@@ -141,16 +149,3 @@ def test_a_checkpoint_of_another_architecture(launch: Launch, tmp_path: Path) ->
     said = refused(launch, tmp_path, *TINY, checkpoint, "model.width=0.1")
     assert "of another architecture: " in said
     assert "differ in shape: encoder.stem.0.weight is [3, 3, 3, 3] there and [6, 3, 3, 3] here" in said
-
-
-def test_resuming_with_what_may_not_change(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
-    for argument in ("T=4", "seed=1", "optimizer=sgd", "dataset=synthetic", "batch_size=8", "output_dir=other"):
-        said = refused(launch, tmp_path, "resume=run", argument)
-        assert "only epochs, max_steps, max_minutes, hardware, dataset.root, task.test may change" in said
-    (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
-    assert "no checkpoints/last.pt in it" in refused(launch, tmp_path, "resume=run")
-
-
-def test_every_option_has_a_sentence_of_help() -> None:
-    assert [name for name, help in options().items() if len(help) < 5] == []

@@ -1,4 +1,4 @@
-"""The networks against SPEC section 3: sizes, shapes, what a block computes, starting weights."""
+"""The networks against SPEC section 3: sizes, shapes, what a block computes, starting weights, and two beside the paper's."""
 
 import math
 from collections.abc import Callable
@@ -6,24 +6,12 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from networks import MAX_NEURON, close, constants, random_images, small, trains
 from torch import Tensor, nn
 
 from gacsnn.errors import InputError
 from gacsnn.models import Block, Head, SpikingResNet, create_model
 from gacsnn.neuron import LIF, NEURONS
-
-
-def tiny(layout: str = "cifar", name: str = "resnet18", T: int = 2, encoder: str = "gac") -> SpikingResNet:
-    torch.manual_seed(0)
-    return create_model(name, T=T, num_classes=5, encoder=encoder, layout=layout, width=1 / 16)
-
-
-def random_images(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-
-
-def close(actual: Tensor | None, expected: Tensor | None) -> None:
-    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +70,7 @@ def shapes(model: SpikingResNet, side: int) -> list[tuple[int, ...]]:
 
 def test_cifar_blocks_have_the_shapes_of_the_table() -> None:
     expected = [(3, 2, 4, 16, 16), *[(3, 2, 8, 16, 16)] * 3, *[(3, 2, 16, 8, 8)] * 3, *[(3, 2, 32, 4, 4)] * 2]
-    assert shapes(tiny(T=3), 16) == expected
+    assert shapes(small("resnet18", T=3), 16) == expected
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("resnet18", [2, 2, 2, 2]), ("resnet34", [3, 4, 6, 3])])
@@ -91,7 +79,7 @@ def test_imagenet_blocks_have_the_shapes_of_the_table(name: str, blocks: list[in
     for index, count in enumerate(blocks):
         side = 16 >> index
         expected += [(2, 2, 4 << index, side, side)] * count
-    assert shapes(tiny("imagenet", name), 64) == expected
+    assert shapes(small(name, layout="imagenet"), 64) == expected
 
 
 def shortcuts(model: SpikingResNet) -> list[str]:
@@ -107,22 +95,22 @@ def shortcuts(model: SpikingResNet) -> list[str]:
 
 def test_shortcuts_are_the_identity_but_where_stride_or_width_changes() -> None:
     wider, smaller = "conv1/1 BatchNorm2d", "conv1/2 BatchNorm2d"
-    assert shortcuts(tiny()) == [wider, "", "", smaller, "", "", smaller, ""]
-    assert shortcuts(tiny("imagenet")) == [smaller, ""] * 4
+    assert shortcuts(small("resnet18")) == [wider, "", "", smaller, "", "", smaller, ""]
+    assert shortcuts(small("resnet18", layout="imagenet")) == [smaller, ""] * 4
     pooled = "AvgPool2d conv1/1 BatchNorm2d"
-    deep = shortcuts(tiny("imagenet", "resnet104"))
+    deep = shortcuts(small("resnet104", layout="imagenet"))
     assert deep == [pooled, *[""] * 2, pooled, *[""] * 7, pooled, *[""] * 31, pooled, *[""] * 7]
 
 
 def test_the_stem_of_resnet104_is_three_convolutions_with_biases() -> None:
-    convs = [layer for layer in tiny("imagenet", "resnet104").encoder.stem if isinstance(layer, nn.Conv2d)]
+    convs = [layer for layer in small("resnet104", layout="imagenet").encoder.stem if isinstance(layer, nn.Conv2d)]
     found = [(conv.kernel_size, conv.stride, conv.bias is not None) for conv in convs]
     assert found == [((3, 3), (2, 2), True), ((3, 3), (1, 1), True), ((3, 3), (1, 1), True)]
 
 
 def test_only_the_stem_of_resnet104_and_the_head_have_biases() -> None:
     for layout in ("cifar", "imagenet"):
-        model = tiny(layout)
+        model = small("resnet18", layout=layout)
         biased = [name for name, layer in model.named_modules() if getattr(layer, "bias", None) is not None]
         assert all("norm" in type(model.get_submodule(name)).__name__.lower() for name in biased[:-1])
         assert biased[-1] == "head.linear"
@@ -191,7 +179,7 @@ def test_dropout_in_the_head_is_that_of_the_features_mean_over_time() -> None:
 @pytest.mark.parametrize(("layout", "side"), [("cifar", 8), ("imagenet", 32)])
 @pytest.mark.parametrize("encoder", ["gac", "direct"])
 def test_a_prediction_depends_on_its_own_image_alone(layout: str, side: int, encoder: str) -> None:
-    model = tiny(layout, encoder=encoder).double()
+    model = small("resnet18", encoder, layout).double()
     for parameter in model.parameters():
         nn.init.normal_(parameter, 0.1, 0.5)
     images = random_images(5, 3, side, side).double()
@@ -209,7 +197,7 @@ def norms(model: nn.Module) -> dict[str, Tensor]:
 
 
 def test_cifar_networks_start_with_pytorch_weights() -> None:
-    model = tiny()
+    model = small("resnet18")
     assert all((weight == 1).all() for weight in norms(model).values())
     for conv in (module for module in model.modules() if isinstance(module, nn.Conv2d)):
         bound = 1 / math.sqrt(conv.in_channels * conv.kernel_size[0] ** 2)
@@ -217,7 +205,7 @@ def test_cifar_networks_start_with_pytorch_weights() -> None:
 
 
 def test_imagenet_networks_start_with_normal_weights_and_silent_residuals() -> None:
-    model = tiny("imagenet")
+    model = small("resnet18", layout="imagenet")
     assert {name.rpartition(".")[2] for name, weight in norms(model).items() if (weight == 0).all()} == {"bn2"}
     for name, weight in norms(model).items():
         assert (weight == (0 if name.endswith("bn2") else 0.5)).all(), name
@@ -231,7 +219,7 @@ def test_imagenet_networks_start_with_normal_weights_and_silent_residuals() -> N
 
 @pytest.mark.parametrize("layout", ["cifar", "imagenet"])
 def test_every_neuron_of_a_network_has_the_constants_of_its_layout(layout: str) -> None:
-    neurons = [module for module in tiny(layout).modules() if isinstance(module, LIF)]
+    neurons = [module for module in small("resnet18", layout=layout).modules() if isinstance(module, LIF)]
     assert len(neurons) == 1 + 2 * 8 + 1
     for neuron in neurons:
         assert {name: getattr(neuron, name) for name in NEURONS[layout]} == NEURONS[layout]
@@ -263,3 +251,156 @@ def test_what_cannot_be_built_is_refused_by_name(wrong: dict[str, object], words
     options: dict[str, object] = {"name": "resnet18", "T": 2, "num_classes": 2, **wrong}
     with pytest.raises(InputError, match=words):
         create_model(**options)  # type: ignore[arg-type]
+
+
+def blocks_of(model: nn.Module) -> list[Block]:
+    return [module for module in model.modules() if isinstance(module, Block)]
+
+
+def trace(model: nn.Module, images: Tensor) -> list[tuple[str, nn.Module, tuple[int, ...]]]:
+    """Every layer that is called, in order, with the shape of what it gives."""
+    called: list[tuple[str, nn.Module, tuple[int, ...]]] = []
+
+    def note(name: str) -> object:
+        return lambda module, _inputs, output: called.append((name, module, tuple(output.shape)))
+
+    for name, module in model.named_modules():
+        if not list(module.children()) or isinstance(module, Block):
+            module.register_forward_hook(note(name))  # type: ignore[arg-type]
+    model(images)
+    return called
+
+
+# Max-ResNet-18
+
+
+def test_max_resnet18_pools_in_each_block_that_changes_resolution_and_only_there() -> None:
+    found = [
+        (block.conv1.in_channels, block.conv1.out_channels, block.conv1.stride[0], block.conv2.stride[0], block.pool)
+        for block in blocks_of(small("max_resnet18", width=1.0))
+    ]
+    widths = [(64, 128), (128, 128), (128, 128), (128, 256), (256, 256), (256, 256), (256, 512), (512, 512)]
+    assert [row[:2] for row in found] == widths
+    assert [row[2:4] for row in found] == [(1, 1)] * 8, "the pool halves, no convolution of the main path does"
+    pools = {index: row[4] for index, row in enumerate(found) if isinstance(row[4], nn.MaxPool2d)}
+    assert sorted(pools) == [3, 6]
+    assert {(pool.kernel_size, pool.stride, pool.padding) for pool in pools.values()} == {(3, 2, 1)}
+    assert not any(isinstance(block.pool, nn.MaxPool2d) for block in blocks_of(small("resnet18")))
+
+
+@pytest.mark.parametrize("encoder", ["gac", "direct"])
+@pytest.mark.parametrize("size", [(8, 8), (9, 13)])
+def test_the_layers_of_such_a_block_in_their_order(encoder: str, size: tuple[int, int]) -> None:
+    model = small("max_resnet18", encoder)
+    height, width = (-(-side // 2) for side in size)
+    layers = [row for row in trace(model, random_images(1, 3, *size)) if row[0].startswith("stages.1.0.")]
+    main = [(type(module), shape) for name, module, shape in layers if ".shortcut." not in name]
+    assert main == [
+        (LIF, (2, 1, 8, *size)),
+        (nn.Conv2d, (2, 16, *size)),
+        (nn.BatchNorm2d, (2, 16, *size)),
+        (nn.MaxPool2d, (2, 16, height, width)),
+        (LIF, (2, 1, 16, height, width)),
+        (nn.Conv2d, (2, 16, height, width)),
+        (nn.BatchNorm2d, (2, 16, height, width)),
+    ]
+    shortcut = [(type(module), shape) for name, module, shape in layers if ".shortcut." in name]
+    assert shortcut == [(nn.Conv2d, (2, 16, height, width)), (nn.BatchNorm2d, (2, 16, height, width))]
+
+
+def test_a_pooled_block_computes_what_its_description_says() -> None:
+    torch.manual_seed(0)
+    block = Block(4, 6, 2, lambda: LIF(threshold=0.3), max_pool=True).double().eval()
+    for norm in (block.bn1, block.bn2, block.shortcut[1]):
+        nn.init.normal_(norm.running_mean, 0, 0.3)
+        nn.init.normal_(norm.weight, 1, 0.3)
+        nn.init.normal_(norm.bias, 0, 0.3)
+    x = 2 * random_images(3, 2, 4, 5, 8).double()
+
+    def normed(y: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        return F.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+
+    y = torch.stack([normed(F.conv2d(step, block.conv1.weight, padding=1), block.bn1) for step in block.lif1(x)])
+    padded = F.pad(y, (1, 1, 1, 1), value=-torch.inf)
+    pooled = torch.stack(
+        [padded[..., i : i + 6 : 2, j : j + 8 : 2][..., :3, :4] for i in range(3) for j in range(3)]
+    ).amax(dim=0)
+    y = torch.stack([normed(F.conv2d(step, block.conv2.weight, padding=1), block.bn2) for step in block.lif2(pooled)])
+    assert block.shortcut is not None
+    around = torch.stack(
+        [normed(F.conv2d(step[..., ::2, ::2], block.shortcut[0].weight), block.shortcut[1]) for step in x]
+    )
+    torch.testing.assert_close(block(x), y + around, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("encoder", ["gac", "direct"])
+def test_max_resnet18_has_its_own_neuron_and_starts_its_batch_norms_at_one(encoder: str) -> None:
+    model = small("max_resnet18", encoder)
+    assert constants(model) == {tuple(MAX_NEURON.values())}
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 1 + 8 * 2 + 3
+    assert all((norm.weight == 1).all() and (norm.bias == 0).all() for norm in norms)
+    assert constants(small("resnet18", encoder)) == {(0.5, 1.0, False)}, "resnet18 keeps its own"
+    assert constants(small("max_resnet18", encoder, neuron={"threshold": 0.7})) == {(0.5, 0.7, False)}
+
+
+@pytest.mark.parametrize("encoder", ["gac", "direct", "latency"])
+@pytest.mark.parametrize("size", [(8, 8), (9, 13), (1, 1)])
+def test_max_resnet18_trains_on_images_of_any_size(encoder: str, size: tuple[int, int]) -> None:
+    trains(small("max_resnet18", encoder), size)
+
+
+def test_max_resnet18_has_the_weights_of_resnet18() -> None:
+    with torch.device("meta"):
+        ours, plain = (small(name, T=6, width=1.0) for name in ("max_resnet18", "resnet18"))
+    assert {name: p.shape for name, p in ours.state_dict().items()} == {
+        name: p.shape for name, p in plain.state_dict().items()
+    }
+
+
+def test_max_resnet18_is_not_for_the_imagenet_layout() -> None:
+    with pytest.raises(InputError, match="model=max_resnet18: there is none in the layout imagenet"):
+        small("max_resnet18", layout="imagenet")
+
+
+# MS-ResNet-104
+
+
+@pytest.mark.parametrize("encoder", ["gac", "direct"])
+def test_resnet104_has_51_blocks_after_a_stem_of_three(encoder: str) -> None:
+    model = small("resnet104", encoder, "imagenet", T=1, width=1 / 32)
+    assert [len(stage) for stage in model.stages] == [3, 8, 32, 8]
+    shapes = {name: shape for name, _, shape in trace(model.eval(), random_images(1, 3, 64, 64))}
+    assert [shapes[f"encoder.stem.{index}"][2:] for index in range(3)] == [(32, 32)] * 3
+    assert [shapes[f"stages.{index}.0"] for index in range(4)] == [(1, 1, 2 << i, 16 >> i, 16 >> i) for i in range(4)]
+    assert [len(blocks_of(stage)) * 2 for stage in model.stages] == [
+        6,
+        16,
+        64,
+        16,
+    ]  # 3 + 102 convolutions without these
+    assert constants(model) == {(0.25, 0.5, True)}
+    assert model.head.dropout.p == 0.2
+
+
+@pytest.mark.parametrize("encoder", ["gac", "direct"])
+@pytest.mark.parametrize("size", [(32, 32), (33, 45)])
+def test_resnet104_trains_on_even_and_odd_sizes(encoder: str, size: tuple[int, int]) -> None:
+    trains(small("resnet104", encoder, "imagenet", width=1 / 32), size)
+
+
+def test_resnet104_has_the_parameters_of_its_table() -> None:
+    counts = {}
+    for encoder in ("gac", "direct"):
+        with torch.device("meta"):
+            model = create_model("resnet104", T=4, num_classes=1000, encoder=encoder, layout="imagenet")
+        counts[encoder] = sum(parameter.numel() for parameter in model.parameters())
+    stem = 3 * 64 * 9 + 64 + 2 * (64 * 64 * 9 + 64) + 2 * 64
+    stages, channels = 0, 64
+    for width, count in ((64, 3), (128, 8), (256, 32), (512, 8)):
+        stages += channels * width + 2 * width  # the shortcut of the first block
+        for _ in range(count):
+            stages += 9 * channels * width + 9 * width * width + 4 * width
+            channels = width
+    assert counts["direct"] == stem + stages + 512 * 1000 + 1000
+    assert counts["gac"] - counts["direct"] == 2 * 64 * 64 * 16 + 2 * 4 * 2

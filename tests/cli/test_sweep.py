@@ -16,28 +16,16 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import ROOT, Launch, start
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from optuna.trial import TrialState
+from program import FOLDER, ROOT, SEARCH, SMALL, TINY, Launch, read_metrics, read_result, start, wait_for
 
-from gacsnn.sweep.claims import claim, effective_trials, finish_early
-from gacsnn.sweep.storage import open_storage, open_study
-from gacsnn.sweep.workers import share, visible_gpus
-
-# A trial of half a second.
-SMALL = ("hardware=cpu", "hardware.threads=1", "model.width=0.05", "limit_train=64", "limit_eval=32", "epochs=2")
-SEARCH = ("sweeps=t_lr", "T=1,2", *SMALL)
-FOLDER = Path("multirun") / "t_lr-digits-resnet8"
+from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.storage import open_storage
 
 
 def load(folder: Path) -> optuna.Study:
     about = json.loads((folder / "study.json").read_text())
     return optuna.load_study(study_name=about["study"], storage=open_storage(about["storage"]))
-
-
-def result(run: Path) -> dict[str, object]:
-    return json.loads((run / "result.json").read_text())
 
 
 def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
@@ -51,11 +39,11 @@ def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
         run = Path(trial.user_attrs["run"])
         if "reused" not in trial.user_attrs:
             assert run == tmp_path / FOLDER / str(trial.number)
-        assert result(run)["config_hash"] == trial.user_attrs["config_hash"]
-        assert result(run)["validation_top1"] == trial.value
+        assert read_result(run)["config_hash"] == trial.user_attrs["config_hash"]
+        assert read_result(run)["validation_top1"] == trial.value
         if "reused" not in trial.user_attrs:
             assert json.loads((run / "trial.json").read_text())["trial"] == trial.number
-        assert [line["epoch"] for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())] == [1, 2]
+        assert [line["epoch"] for line in read_metrics(run)] == [1, 2]
     return study
 
 
@@ -64,7 +52,7 @@ def test_a_search_keeps_its_trials_and_reads_the_test_split_of_the_best_only(lau
     assert (code, err) == (0, "")
     study = check_whole(tmp_path, 3)
     tested = [
-        t.number for t in effective_trials(study) if result(tmp_path / FOLDER / str(t.number))["top1"] is not None
+        t.number for t in effective_trials(study) if read_result(tmp_path / FOLDER / str(t.number))["top1"] is not None
     ]
     assert set(tested) == {trial.number for trial in study.best_trials}
     assert "best: trial" in out
@@ -129,21 +117,10 @@ def test_a_killed_trial_is_failed_and_taken_up_from_its_last_epoch(tmp_path: Pat
     assert "was killed" in first.user_attrs["reason"]
     assert second.user_attrs["retry_of"] == 0
     assert first.params == second.params
-    epochs = [
-        json.loads(line)["epoch"] for line in (tmp_path / FOLDER / "1" / "metrics.jsonl").read_text().splitlines()
-    ]
+    epochs = [line["epoch"] for line in read_metrics(tmp_path / FOLDER / "1")]
     assert epochs == list(range(1, 61))
     assert 1 <= seen < 60
     assert not (tmp_path / FOLDER / "0").exists()
-
-
-def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
-    for _ in range(1200):
-        if condition():  # type: ignore[operator]
-            return
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
-    raise AssertionError("nothing happened within a minute")
 
 
 def test_ctrl_c_saves_the_trial_and_the_sweep_goes_on_later(tmp_path: Path) -> None:
@@ -175,7 +152,7 @@ def test_two_terminals_share_one_study(tmp_path: Path) -> None:
     study = check_whole(tmp_path, 6)
     assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 2
     best = Path(study.best_trial.user_attrs["run"])
-    assert result(best)["top1"] is not None
+    assert read_result(best)["top1"] is not None
 
 
 @pytest.mark.slow
@@ -239,25 +216,9 @@ def test_two_objectives_give_a_pareto_front(launch: Launch, tmp_path: Path) -> N
     study = load(folder)
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     for trial in study.trials:
-        found = result(folder / str(trial.number))
+        found = read_result(folder / str(trial.number))
         assert trial.values[0] == found["validation_top1"]
     assert out.count("best: trial") == len(study.best_trials)
-
-
-def test_a_study_is_shown(launch: Launch, tmp_path: Path) -> None:
-    launch("-m", *SEARCH, "hydra.sweeper.n_trials=5")
-    code, out, _ = launch("task=study", f"study={FOLDER}")
-    assert code == 0
-    assert "5 COMPLETE" in out
-    report = tmp_path / FOLDER / "report"
-    rows = (report / "trials.csv").read_text().splitlines()
-    assert rows[0].startswith("trial,state,T,optimizer.lr,validation_top1")
-    assert len(rows) == 6
-    for name in ("history", "t_accuracy", "lr_accuracy"):
-        assert (report / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    page = (report / "study.html").read_text()
-    assert page.count("data:image/png;base64,") >= 3
-    assert "http" not in page
 
 
 @pytest.mark.parametrize(
@@ -371,52 +332,6 @@ def test_a_journal_file_serves_as_storage(launch: Launch, tmp_path: Path) -> Non
     assert launch("task=study", f"study={FOLDER}").code == 0
 
 
-def test_a_trial_that_dies_again_and_again_is_given_up() -> None:
-    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
-    for _ in range(3):
-        trial = claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler(seed=rank))
-        assert trial is not None
-        trial.suggest_float("x", 0, 1)
-        finish_early(study, trial, "killed", "died")
-    assert claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler()) is None
-    assert [trial.user_attrs.get("retry_of") for trial in study.trials] == [None, 0, 1]
-    assert len({trial.params["x"] for trial in study.trials}) == 1
-    assert len(effective_trials(study)) == 1
-
-
-def test_a_silent_trial_of_another_machine_is_taken_up_when_its_lease_is_over() -> None:
-    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
-    trial = claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler())
-    assert trial is not None
-    trial.set_user_attr("owner", {"host": "elsewhere", "boot": "", "pid": 1, "start": "1"})
-    assert claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler()) is None
-    trial.set_user_attr("lease", time.time() - 1)
-    again = claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler())
-    assert again is not None
-    assert again.user_attrs["retry_of"] == 0
-    assert study.trials[0].user_attrs["reason"].startswith("nothing was heard")
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 12))
-def test_workers_share_the_cores(cores: int, count: int) -> None:
-    numbers = list(range(10, 10 + cores))
-    shares = [share(numbers, index, count) for index in range(count)]
-    assert all(shares)
-    if count <= cores:
-        assert [core for one in shares for core in one] == numbers
-        assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    else:
-        assert {core for one in shares for core in one} == set(numbers)
-
-
-def test_workers_are_given_the_gpus_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    assert visible_gpus() == ["2", "5"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert visible_gpus() == []
-
-
 def test_bad_combinations_fail_one_by_one_and_too_many_stop_the_sweep(launch: Launch, tmp_path: Path) -> None:
     # Each end of the search is fine by itself; momentum 0 with Nesterov is not.
     search = ("-m", "sweeps=t_lr", *SMALL, "hydra/sweeper/sampler=grid", "optimizer=sgd", "T=1", "optimizer.lr=0.1")
@@ -428,3 +343,9 @@ def test_bad_combinations_fail_one_by_one_and_too_many_stop_the_sweep(launch: La
     said = launch(*search, *space, "hydra.sweeper.max_failure_rate=0.0", "hydra.sweeper.study_name=strict")
     assert said.code == 1
     assert "1 of 4 trials failed" in said.err
+
+
+def test_hydras_grid_gives_each_run_a_numbered_directory(launch: Launch, tmp_path: Path) -> None:
+    assert launch("-m", *TINY, "T=1,2", "hydra.sweep.dir=grid").code == 0
+    results = [read_result(tmp_path / "grid" / str(n)) for n in (0, 1)]
+    assert [result["T"] for result in results] == [1, 2]

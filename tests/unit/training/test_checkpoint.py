@@ -1,64 +1,23 @@
-"""Files that are whole or not there, and checkpoints that are ours or refused."""
+"""Checkpoints come back as they were saved; a file that is none of ours or the authors' is refused and runs no code."""
 
 import io
 import os
 import pickle
 import random
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from fidelity import Case
+from published import CIFAR4, holds, network, ours, single
+from torch import nn
 
+from gacsnn import load_reference
 from gacsnn.errors import InputError
-from gacsnn.runtime.files import write_text, write_whole
 from gacsnn.training import checkpoint
-from gacsnn.weights import load_weights
-
-
-def test_a_file_is_written_whole(tmp_path: Path) -> None:
-    path = tmp_path / "note.txt"
-    write_text(path, "old, and longer than the new one")
-    write_text(path, "nü\n")
-    assert path.read_bytes() == b"n\xc3\xbc\n"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-@pytest.mark.parametrize("there_before", [True, False])
-def test_a_writer_that_raises_leaves_the_old_file_and_no_other(
-    tmp_path: Path, error: type[BaseException], there_before: bool
-) -> None:
-    path = tmp_path / "best.pt"
-    if there_before:
-        path.write_bytes(b"old")
-
-    def writer(file: IO[bytes]) -> None:
-        file.write(b"half")
-        file.flush()
-        raise error("disk full")
-
-    with pytest.raises(error):
-        write_whole(path, writer)
-    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("best.pt", b"old")] * there_before
-
-
-def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "last.pt"
-    path.write_bytes(b"old")
-    seen: list[bytes] = []
-
-    def writer(file: IO[bytes]) -> None:
-        file.write(b"new")
-        file.flush()
-        seen.append(path.read_bytes())
-
-    write_whole(path, writer)
-    assert (seen, path.read_bytes()) == ([b"old"], b"new")
+from gacsnn.training.checkpoint import read_any
 
 
 def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -188,54 +147,14 @@ def test_no_file_at_all_is_read_with_another_error_than_ours(tmp_path: Path) -> 
             checkpoint.read(path)
 
 
-def model() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-
-
-def weights() -> dict[str, Tensor]:
-    torch.manual_seed(1)
-    return {name: torch.rand(tensor.shape) for name, tensor in model().state_dict().items()}
-
-
-def test_weights_are_loaded_by_name() -> None:
-    network, given = model(), weights()
-    load_weights(network, given, Path("best.pt"))
-    for name, tensor in network.state_dict().items():
-        assert torch.equal(tensor, given[name].to(tensor.dtype)), name
-
-
-@pytest.mark.parametrize(
-    ("drop", "add", "words"),
-    [
-        (["0.bias", "1.weight"], {}, ["2 tensors are missing", "0.bias"]),
-        ([], {"2.weight": (1,), "3.bias": (2,)}, ["2 are left over", "2.weight"]),
-        (["0.weight"], {"0.weight": (3, 5)}, ["1 differ in shape", "0.weight is [3, 5] there and [3, 2] here"]),
-        (["1.running_var"], {"9.x": (1,), "0.bias": (4,)}, ["1.running_var", "9.x", "0.bias is [4] there"]),
-    ],
-    ids=["missing", "left over", "shape", "all three"],
-)
-def test_weights_of_another_network_are_named_and_change_nothing(
-    drop: list[str], add: dict[str, tuple[int, ...]], words: list[str]
-) -> None:
-    network = model()
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    given = {name: tensor for name, tensor in weights().items() if name not in drop}
-    given |= {name: torch.zeros(shape) for name, shape in add.items()}
-    with pytest.raises(InputError) as refused:
-        load_weights(network, given, Path("best.pt"))
-    assert all(word in str(refused.value) for word in ["best.pt", *words])
-    for name, tensor in network.state_dict().items():
-        assert torch.equal(tensor, before[name]), name
-
-
-def test_ctrl_c_while_a_file_is_written_comes_after_it(tmp_path: Path) -> None:
-    def slow(file: IO[bytes]) -> None:
-        file.write(b"first half, ")
-        signal.raise_signal(signal.SIGINT)
-        file.write(b"second half")
-
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "file", slow)
-    assert (tmp_path / "file").read_bytes() == b"first half, second half"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+def test_wrappers_may_be_nested_and_other_entries_are_passed_over(tmp_path: Path, cases: Mapping[str, Case]) -> None:
+    state = single(cases[CIFAR4])
+    torch.save({"state_dict": {"model": {**state, "note": "text"}}, "epoch": 3}, tmp_path / "FILE.pth")
+    read = read_any(tmp_path / "FILE.pth")
+    assert read.keys() == state.keys()
+    model = network(cases[CIFAR4])
+    load_reference(model, read)
+    holds(
+        model,
+        {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in ours(cases[CIFAR4]).items()},
+    )

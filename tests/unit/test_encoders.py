@@ -1,29 +1,301 @@
-"""Poisson, latency and phase codes against SPEC section 4, spike by spike; and networks that learn from them."""
+"""The encoders against SPEC sections 2 and 4, recomputed naively: stem and gate at each of the T steps, codes spike by spike."""
 
-import json
+import copy
 from collections.abc import Callable
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import TINY, Launch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_conf import config
+from networks import close, random_images, small, trains
 from torch import Tensor, nn
 
 from gacsnn import create_model
-from gacsnn.encoders import ENCODERS, Latency, Phase, Poisson, latency_code, phase_code, poisson_code
+from gacsnn.encoders import (
+    GAC,
+    Direct,
+    Latency,
+    Phase,
+    Poisson,
+    RepeatedBatchNorm2d,
+    SpatialChannelAttention,
+    TemporalAttention,
+    latency_code,
+    phase_code,
+    poisson_code,
+)
 from gacsnn.energy import firing_rates
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import LIF
-from gacsnn.tasks.experiment import prepare
+
+CHANNELS = 4
+
+
+def randomise(module: nn.Module, seed: int) -> None:
+    """Weights far from their start, so that no term of the formulae is near nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, 0.1, 0.5, generator)
+
+
+def stem(T: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False), RepeatedBatchNorm2d(CHANNELS, T))
+
+
+def doubles(seed: int, *shape: int) -> Tensor:
+    return random_images(*shape, seed=seed, dtype=torch.float64)
+
+
+def same(x: Tensor, weight: Tensor) -> Tensor:
+    """A 4x4 convolution with one row and column of zeros before and two after, as sums over shifted images."""
+    height, width = x.shape[-2:]
+    padded = x.new_zeros(*x.shape[:-2], height + 3, width + 3)
+    padded[..., 1 : height + 1, 1 : width + 1] = x
+    return sum(
+        torch.einsum("nchw,oc->nohw", padded[..., i : i + height, j : j + width], weight[:, :, i, j])
+        for i in range(4)
+        for j in range(4)
+    )  # type: ignore[return-value]
+
+
+class Naive(nn.Module):
+    """The released program's encoder: the image is repeated, and everything is computed T times on [B, T, ...]."""
+
+    def __init__(self, encoder: GAC) -> None:
+        super().__init__()
+        self.T = encoder.T
+        conv, norm = copy.deepcopy(encoder.stem)
+        self.conv, self.bn = conv, nn.BatchNorm2d(CHANNELS).double()
+        self.bn.load_state_dict(norm.state_dict())
+        down, _, up = encoder.temporal.mlp
+        self.down = nn.Parameter(down.weight.detach()[:, :, None, None, None].clone())
+        self.up = nn.Parameter(up.weight.detach()[:, :, None, None, None].clone())
+        self.first = nn.Parameter(encoder.spatial_channel.conv1.weight.detach().clone())
+        self.second = nn.Parameter(encoder.spatial_channel.conv2.weight.detach().clone())
+        self.lif = encoder.lif
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images[:, None].repeat(1, self.T, 1, 1, 1)
+        c = self.bn(self.conv(x.flatten(0, 1))).unflatten(0, x.shape[:2])
+        pools = c.mean((2, 3, 4), keepdim=True), c.amax((2, 3, 4), keepdim=True)
+        ta = sum(F.conv3d(F.relu(F.conv3d(pool, self.down)), self.up) for pool in pools)
+        hidden = F.relu(same(c.flatten(0, 1), self.first))
+        sca = same(hidden, self.second).unflatten(0, x.shape[:2])
+        spikes = self.lif(c.transpose(0, 1)).transpose(0, 1)
+        return torch.sigmoid(ta * sca) * spikes
+
+    def gradients(self) -> list[Tensor | None]:
+        weights = [self.conv.weight, self.bn.weight, self.bn.bias, self.down, self.up, self.first, self.second]
+        return [weight.grad for weight in weights]
+
+
+def gradients(encoder: GAC) -> list[Tensor | None]:
+    (conv, bn), (down, _, up), sca = encoder.stem, encoder.temporal.mlp, encoder.spatial_channel
+    grads = [layer.grad for layer in (conv.weight, bn.weight, bn.bias)]
+    grads += [weight.grad[:, :, None, None, None] for weight in (down.weight, up.weight)]
+    return [*grads, sca.conv1.weight.grad, sca.conv2.weight.grad]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 3), st.integers(1, 7), st.integers(2, 7), st.integers(0, 99), st.booleans())
+def test_gac_equals_stem_and_gate_computed_at_every_step(
+    T: int, batch: int, height: int, width: int, seed: int, detach: bool
+) -> None:
+    encoder = GAC(stem(T), CHANNELS, T, lambda: LIF(threshold=0.3, detach_reset=detach)).double()
+    randomise(encoder, seed)
+    naive = Naive(encoder)
+    assert encoder.temporal.mlp[0].weight.shape == (max(1, T // 2), T)
+    images, repeated = (doubles(seed, batch, 3, height, width).requires_grad_() for _ in range(2))
+    outputs, expected = encoder(images).transpose(0, 1), naive(repeated)
+    close(outputs, expected)
+
+    upstream = doubles(seed + 1, *expected.shape)
+    outputs.backward(upstream)
+    expected.backward(upstream)
+    close(images.grad, repeated.grad)
+    for mine, theirs in zip(gradients(encoder), naive.gradients(), strict=True):
+        close(mine, theirs)
+    close(encoder.stem[1].running_var, naive.bn.running_var)
+    close(encoder.stem[1].running_mean, naive.bn.running_mean)
+    close(encoder.eval()(images).transpose(0, 1), naive.eval()(repeated))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(1, 6), st.integers(1, 3), st.integers(1, 4), st.integers(2, 4), st.sampled_from([0.1, 0.5]),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_repeated_batch_norm_is_batch_norm_of_the_repeated_batch(
+    T: int, batch: int, height: int, width: int, momentum: float, seed: int
+) -> None:
+    once, ordinary = RepeatedBatchNorm2d(CHANNELS, T).double(), nn.BatchNorm2d(CHANNELS).double()
+    once.momentum = ordinary.momentum = momentum
+    randomise(once, seed)
+    ordinary.load_state_dict(once.state_dict())
+    for call in range(3):
+        x = doubles(seed + call, batch, CHANNELS, height, width).mul(3).add(1).requires_grad_()
+        y = x.detach().clone().requires_grad_()
+        if call == 2:
+            once.eval()
+            ordinary.eval()
+        outputs, expected = once(x).repeat(T, 1, 1, 1), ordinary(y.repeat(T, 1, 1, 1))
+        close(outputs, expected)
+        upstream = doubles(seed + 9, *expected.shape)
+        once.zero_grad()
+        ordinary.zero_grad()
+        outputs.backward(upstream)
+        expected.backward(upstream)
+        close(x.grad, y.grad)
+        close(once.weight.grad, ordinary.weight.grad)
+        close(once.bias.grad, ordinary.bias.grad)
+        for name, value in ordinary.state_dict().items():
+            close(once.state_dict()[name], value)
+
+
+def test_batch_norm_run_twice_before_one_backward_pass_does_not_spoil_its_gradient() -> None:
+    norm = RepeatedBatchNorm2d(CHANNELS, 3).double()
+    x = doubles(0, 2, CHANNELS, 3, 3).requires_grad_()
+    (alone,) = torch.autograd.grad(norm(x).square()[0].sum(), x)
+    first = norm(x)
+    norm(doubles(1, 2, CHANNELS, 3, 3))
+    (gradient,) = torch.autograd.grad(first.square()[0].sum(), x)
+    close(gradient, alone)
+
+
+def test_direct_coding_is_the_stem_current_at_every_step() -> None:
+    encoder = Direct(stem(3), CHANNELS, 3, LIF).double().eval()
+    images = doubles(0, 2, 3, 5, 6)
+    current = F.conv2d(images, encoder.stem[0].weight, padding=1) / (1 + 1e-5) ** 0.5
+    assert encoder(images).shape == (3, 2, CHANNELS, 5, 6)
+    for step in encoder(images):
+        close(step, current)
+    assert not any(isinstance(module, LIF) for module in encoder.modules())
+
+
+@pytest.mark.parametrize("T", [1, 2, 3, 6])
+def test_temporal_attention_gives_each_step_the_perceptron_of_mean_and_maximum(T: int) -> None:
+    attention = TemporalAttention(T).double()
+    randomise(attention, T)
+    current = doubles(T, 3, CHANNELS, 2, 3)
+    down, up = (layer.weight for layer in (attention.mlp[0], attention.mlp[2]))
+    for b, weights in enumerate(attention(current)):
+        pools = current[b].sum() / current[b].numel(), current[b].max()
+        close(weights, sum(up @ (down.sum(dim=1) * pool).clamp(min=0) for pool in pools))
+
+
+def test_spatial_channel_attention_sees_one_pixel_before_and_two_after() -> None:
+    attention = SpatialChannelAttention(1, 1, kernel=4, stride=1)
+    nn.init.constant_(attention.conv1.weight, 1.0)
+    nn.init.zeros_(attention.conv2.weight)
+    attention.conv2.weight.data[0, 0, 1, 1] = 1.0  # the tap that lies on the pixel itself
+    point = torch.zeros(1, 1, 9, 9)
+    point[0, 0, 4, 4] = 1.0
+    seen = attention(point)[0, 0]
+    expected = torch.zeros(9, 9)
+    expected[2:6, 2:6] = 1.0  # a pixel is seen by those two before it to the one after it
+    assert torch.equal(seen, expected)
+
+
+@pytest.mark.parametrize("encoder", [GAC, Direct])
+def test_an_encoded_image_does_not_depend_on_its_batch(encoder: type[GAC] | type[Direct]) -> None:
+    code = encoder(stem(3), CHANNELS, 3, LIF).double().eval()
+    images = doubles(0, 4, 3, 6, 6)
+    together = code(images)
+    for b in range(4):
+        close(code(images[b : b + 1])[:, 0], together[:, b])
+
+
+# Kernels and gates beside the released ones
+
+
+@pytest.mark.parametrize("layout", ["cifar", "imagenet"])
+@pytest.mark.parametrize("size", [(8, 8), (9, 13), (33, 20)])
+@pytest.mark.parametrize("gate", ["stem", "image"])
+@pytest.mark.parametrize("kernel", [1, 3, 4, 8])
+def test_any_kernel_and_gate_keep_the_size_of_the_stem(
+    kernel: int, gate: str, size: tuple[int, int], layout: str
+) -> None:
+    model = small("resnet8", layout=layout, T=3, encoder_options={"kernel": kernel, "gate": gate}).eval()
+    images = random_images(2, 3, *size)
+    expected = size if layout == "cifar" else tuple(-(-side // 2) for side in size)
+    assert model.encoder.stem(images).shape == (2, 4, *expected)
+    assert model.encoder(images).shape == (3, 2, 4, *expected)
+    assert model(images).shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize(("gate", "inputs"), [("stem", 4), ("image", 3)])
+@pytest.mark.parametrize("kernel", [4, 8])
+def test_the_kernel_is_that_of_both_convolutions_of_the_gate(kernel: int, gate: str, inputs: int) -> None:
+    sca = small("resnet8", encoder_options={"kernel": kernel, "gate": gate}).encoder.spatial_channel
+    assert sca.conv1.weight.shape == (4, inputs, kernel, kernel)
+    assert sca.conv2.weight.shape == (4, 4, kernel, kernel)
+
+
+def test_a_kernel_of_eight_sees_three_pixels_before_and_four_after() -> None:
+    sca = small("resnet8", encoder_options={"kernel": 8}, width=1 / 64).encoder.spatial_channel
+    nn.init.constant_(sca.conv1.weight, 1.0)
+    nn.init.zeros_(sca.conv2.weight)
+    sca.conv2.weight.data[0, 0, 3, 3] = 1.0  # the tap that lies on the pixel itself
+    point = torch.zeros(1, 1, 15, 15)
+    point[0, 0, 7, 7] = 1.0
+    expected = torch.zeros(15, 15)
+    expected[3:11, 3:11] = 1.0  # a pixel is seen by those four before it to the three after it
+    assert torch.equal(sca(point)[0, 0], expected)
+
+
+@pytest.mark.parametrize(("layout", "name", "stride"), [("cifar", "resnet8", 1), ("imagenet", "resnet8", 2),
+                                                       ("imagenet", "resnet104", 2)])  # fmt: skip
+@pytest.mark.parametrize("size", [(12, 12), (11, 14)])
+def test_a_gate_beside_the_stem_reads_the_image(layout: str, name: str, stride: int, size: tuple[int, int]) -> None:
+    model = small(name, layout=layout, T=3, encoder_options={"gate": "image"}).double().eval()
+    encoder = model.encoder
+    assert isinstance(encoder, GAC)
+    for weight in encoder.parameters():
+        nn.init.normal_(weight, 0.1, 0.5)
+    images = random_images(2, 3, *size).double()
+    down, up = encoder.temporal.mlp[0].weight, encoder.temporal.mlp[2].weight
+    first, second = encoder.spatial_channel.conv1.weight, encoder.spatial_channel.conv2.weight
+    hidden = F.relu(F.conv2d(F.pad(images, (1, 2, 1, 2)), first, stride=stride))
+    spatial = F.conv2d(F.pad(hidden, (1, 2, 1, 2)), second)
+    current = encoder.stem(images)
+    spikes = encoder.lif(current.expand(3, *current.shape))
+    for b in range(2):
+        pools = images[b].mean(), images[b].max()
+        temporal = sum(up @ (down.sum(dim=1) * pool).clamp(min=0) for pool in pools)
+        for t in range(3):
+            expected = torch.sigmoid(temporal[t] * spatial[b]) * spikes[t, b]
+            torch.testing.assert_close(encoder(images)[t, b], expected, rtol=1e-9, atol=1e-10)
+
+
+def test_the_two_gates_read_different_things() -> None:
+    """With a dead stem, the gate beside it still sees the image, and the released one sees none."""
+    for gate, moves in (("stem", False), ("image", True)):
+        encoder = small("resnet8", encoder_options={"gate": gate}).encoder.eval()
+        nn.init.zeros_(encoder.stem[0].weight)
+        nn.init.constant_(encoder.stem[1].bias, 3.0)  # every neuron fires
+        for layer in (encoder.spatial_channel.conv1, encoder.spatial_channel.conv2, *encoder.temporal.mlp[::2]):
+            nn.init.constant_(layer.weight, 0.01)
+        one, other = encoder(random_images(1, 3, 8, 8).abs()), encoder(5 * random_images(1, 3, 8, 8).abs())
+        assert torch.equal(one, other) != moves
+
+
+def test_an_unknown_gate_is_refused() -> None:
+    with pytest.raises(ValueError, match="gate='both': choose one of stem, image"):
+        small("resnet8", encoder_options={"gate": "both"})
+
+
+@pytest.mark.parametrize("name", ["resnet8", "resnet18", "max_resnet18"])
+def test_the_gates_variants_train(name: str) -> None:
+    trains(small(name, encoder_options={"gate": "image", "kernel": 8}), (9, 7))
+
+
+# The codes, pixel by pixel
+
 
 Code = Callable[[Tensor, int], Tensor]
-
 CODES: dict[str, Code] = {
     "poisson": poisson_code,
     "linear": lambda pixels, T: latency_code(pixels, T, "linear"),
@@ -39,16 +311,12 @@ CODED = [
 ]
 CODED_IDS = ["poisson", "linear", "log", "phase"]
 DETERMINISTIC = CODED[1:]
-
 pixels32 = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=6)
 steps = st.one_of(st.integers(1, 12), st.sampled_from([25, 60, 200]))
 
 
 def pixels(seed: int, *shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
-# The codes, pixel by pixel
 
 
 def digits(x: float, T: int) -> list[int]:
@@ -204,10 +472,10 @@ def test_poisson_spikes_as_often_as_the_pixel_is_bright_each_step_and_pixel_for_
         assert abs(4 * (one * other).mean().item()) < 4.5 / T**0.5
 
 
-# The encoders
+# The codes before a stem, and networks that learn from them
 
 
-def stem() -> nn.Sequential:
+def plain_stem() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, bias=False), nn.BatchNorm2d(5))
 
 
@@ -216,7 +484,7 @@ def stem() -> nn.Sequential:
 def test_an_encoder_is_the_stem_on_each_step_of_the_code(
     name: str, kind: type, options: dict[str, str], T: int
 ) -> None:
-    encoder = kind(stem(), 5, T, LIF, **options)
+    encoder = kind(plain_stem(), 5, T, LIF, **options)
     conv, norm = encoder.requires_grad_(False).stem
     nn.init.normal_(norm.weight, 1.0, 0.3)
     x = pixels(1, 2, 3, 5, 6)
@@ -327,43 +595,6 @@ def test_a_network_learns_from_each_encoding(name: str, options: dict[str, str],
     else:
         assert losses[-1] < 0.5 * losses[0], losses
         assert (model(images).mean(dim=1).argmax(dim=1) == labels).all()
-
-
-# The encoders in runs
-
-
-@pytest.mark.parametrize("name", sorted(ENCODERS))
-def test_codes_see_plain_pixels_and_the_others_normalised_ones(name: str) -> None:
-    prepared = prepare(config(f"encoder={name}", *TINY))
-    images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(1, 3, -1, -1)
-    seen = prepared.normalise(images)
-    if name in ("gac", "direct"):
-        assert seen.min() < 0
-        return
-    torch.testing.assert_close(seen, images / 255)
-    assert seen.min() == 0
-    assert seen.max() == 1
-    assert (prepared.model.encoder.coding.T, prepared.model.T) == (2, 2)
-
-
-@pytest.mark.parametrize("arguments", [("encoder=poisson",), ("encoder=latency", "encoder.curve=log")])
-def test_a_run_with_a_code_repeats_with_its_seed(launch: Launch, arguments: tuple[str, ...]) -> None:
-    def measured(folder: str, seed: int) -> dict[str, float]:
-        options = (*TINY, "hardware.threads=1", *arguments, f"seed={seed}", f"output_dir={folder}")
-        assert launch(*options).code == 0
-        result = json.loads(Path(folder, "result.json").read_text())
-        return {key: result[key] for key in ("top1", "loss", "firing_rate", "sops", "energy_mj")}
-
-    first = measured("a", 1)
-    assert measured("b", 1) == first
-    assert measured("c", 2)["loss"] != first["loss"]
-
-
-def test_the_curve_of_the_latency_code_comes_from_the_command_line() -> None:
-    for curve in ("linear", "log"):
-        model = prepare(config("encoder=latency", f"encoder.curve={curve}", *TINY)).model
-        x = pixels(0, 2, 3, 8, 8)
-        assert torch.equal(model.encoder.coding(x), latency_code(x, 2, curve))
 
 
 @pytest.mark.parametrize(("name", "kind", "options"), CODED, ids=CODED_IDS)

@@ -1,6 +1,7 @@
-"""Our networks against the numbers of the authors' programs in `tests/golden/`, in float64.
+"""Our networks against the numbers of the authors' programs in `tests/parity/golden/`, in float64.
 
-`python tests/fidelity.py` runs every check and writes `docs/fidelity.md`; `tests/test_fidelity.py` asserts the same.
+`python tests/parity/fidelity.py` runs every check and writes `docs/fidelity.md`; `tests/parity/test_fidelity.py`
+asserts the same.
 
 One thing is done here to be comparable: the authors' ImageNet neuron keeps its spikes in float32 even in a float64
 network, so autograd rounds the gradient that reaches each spike to float32. `as_released` does that to our network.
@@ -229,7 +230,7 @@ def page(cases: dict[str, list[Check]]) -> str:
     lines = [
         "# Fidelity: our numbers against the authors' programs",
         "",
-        "Written by `python tests/fidelity.py`; `pytest tests/test_fidelity.py` asserts each line.",
+        "Written by `python tests/parity/fidelity.py`; `pytest tests/parity/test_fidelity.py` asserts each line.",
         "",
         f"{count:,} numbers in float64, computed by the authors' released programs on made-up weights, were compared",
         f"with ours. The worst relative difference is {worst:.1e}; the limit is {LIMIT:.0e}.",
@@ -254,7 +255,7 @@ if __name__ == "__main__":
     for tag in NETWORKS:
         found[tag] = list(network_checks(tag))
         print(f"{tag}: worst {max(check.worst for check in found[tag]):.1e}", flush=True)
-    home = Path(__file__).parents[1] / "docs" / "fidelity.md"
+    home = Path(__file__).parents[2] / "docs" / "fidelity.md"
     home.parent.mkdir(exist_ok=True)
     write_text(home, page(found))
     print(f"-> {home}")

@@ -1,28 +1,88 @@
-"""The energy account: operations by hand, the arithmetic of both accounts, the published figures, files and table."""
+"""Firing rates and operations against counts by hand, the arithmetic of both accounts, and the published figures."""
 
-import csv
-import json
 import math
 import re
-from pathlib import Path
+from contextlib import suppress
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
-from conftest import TINY, Launch
-from PIL import Image
-from test_conf import config
+from networks import fabricated, small, uniform
 from torch import Tensor, nn
 
-from gacsnn import create_model
 from gacsnn.config.schema import Energy
-from gacsnn.encoders import phase_code
 from gacsnn.energy import Row, count_macs, energy_account, firing_rates, totals
-from gacsnn.models import SpikingResNet
+from gacsnn.models import SpikingResNet, create_model
 from gacsnn.neuron import LIF
-from gacsnn.report.energy import draw_rates, table, write_csv
-from gacsnn.tasks.experiment import prepare
+
+# Firing rates
+
+
+class Two(nn.Module):
+    """A layer that no one calls, one that fires where the input exceeds 1, one fed with a part of its spikes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = LIF()
+        self.second = LIF(threshold=0.5)
+        self.first = LIF()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x)[:, :, :1])
+
+
+def test_rates_are_spikes_over_sites_of_all_calls() -> None:
+    model = Two()
+    with firing_rates(model) as rates:
+        model(torch.tensor([[[2.0, 0.0, 2.0, 0.0]], [[0.0, 0.0, 2.0, 0.0]]]))  # 3 of 8, then 1 of 2
+        model(torch.tensor([[[0.0]], [[2.0]]]))  # 1 of 2, then 1 of 2
+    assert rates.by_layer() == {"first": 4 / 10, "second": 2 / 4}
+    assert list(rates.by_layer()) == ["first", "second"]
+    assert rates.mean() == 6 / 14
+    assert rates.by_step() == {"first": [2 / 5, 2 / 5], "second": [1 / 2, 1 / 2]}
+
+
+def test_nothing_is_counted_outside_the_context_even_after_an_error() -> None:
+    model = Two()
+    with firing_rates(model) as rates:
+        pass
+    with suppress(KeyboardInterrupt), firing_rates(model) as broken:
+        model(torch.full((1, 1, 2), 2.0))
+        raise KeyboardInterrupt
+    before = broken.mean()
+    model(torch.zeros(1, 1, 2))
+    assert rates.mean() == 0
+    assert rates.by_layer() == {}
+    assert broken.mean() == before == 1
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_every_spiking_layer_of_a_network_is_counted() -> None:
+    model = create_model("resnet8", T=3, num_classes=4, width=1 / 16).eval()
+    with firing_rates(model) as rates:
+        model(torch.randn(2, 3, 8, 8))
+    assert next(iter(rates.by_layer())) == "encoder.lif"
+    assert list(rates.by_layer())[-1] == "head.lif"
+    assert len(rates.by_layer()) == 1 + 2 * 3 + 1
+    assert rates.neuron_steps["encoder.lif"] == 3 * 2 * 4 * 8 * 8
+    assert rates.neuron_steps["head.lif"] == 3 * 2 * 32 * 2 * 2
+    assert all(0 <= rate <= 1 for rate in rates.by_layer().values())
+
+
+def test_rates_are_counted_in_lower_precision_without_rounding() -> None:
+    model = create_model("resnet8", T=2, num_classes=4, width=1 / 16).eval().to(torch.bfloat16)
+    seen: list[Tensor] = []
+    model.encoder.lif.register_forward_hook(lambda _module, _inputs, spikes: seen.append(spikes))
+    nn.init.constant_(model.encoder.stem[1].bias, 1.0)
+    with torch.no_grad(), firing_rates(model) as rates:
+        model(torch.randn(3, 3, 33, 31, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16))
+    exact = [int((step > 0).sum()) for step in seen[0]]
+    assert rates.spikes["encoder.lif"].tolist() == exact
+    assert min(exact) > 256, "more than bfloat16 can count"
+
+
+# Operations
+
 
 ONCE = Energy(mac_pj=4.6, ac_pj=0.9, encoder="once")
 AS_RELEASED = Energy(mac_pj=4.6, ac_pj=0.9, encoder="repeated")
@@ -69,42 +129,9 @@ def full_size(size: Size, T: int, encoder: str = "gac") -> SpikingResNet:
         return create_model(size.name, T=T, num_classes=size.classes, encoder=encoder, layout=size.layout)
 
 
-def small(
-    name: str = "resnet8", T: int = 3, encoder: str = "gac", layout: str = "cifar", **options: object
-) -> SpikingResNet:
-    torch.manual_seed(0)
-    return create_model(
-        name,
-        T=T,
-        num_classes=4,
-        encoder=encoder,
-        layout=layout,
-        width=1 / 16,
-        **options,  # type: ignore[arg-type]
-    )
-
-
-def spiking(model: nn.Module) -> list[str]:
-    names = [name for name, module in model.named_modules() if isinstance(module, LIF)]
-    return [*names, *(name for name, _ in model.named_modules() if name == "encoder.coding")]
-
-
-def fabricated(model: SpikingResNet, seed: int = 0) -> dict[str, list[float]]:
-    """A firing rate for every spiking layer and step."""
-    generator = np.random.default_rng(seed)
-    return {name: generator.random(model.T).tolist() for name in spiking(model)}
-
-
-def uniform(model: SpikingResNet, rate: float) -> dict[str, list[float]]:
-    return {name: [rate] * model.T for name in spiking(model)}
-
-
 def stage_of(row: Row) -> str:
     """Where SPEC's table counts a row: a shortcut to its stage."""
     return f"stage {int(row.layer.split('.')[1]) + 1}" if row.part == "shortcuts" else row.part
-
-
-# Operations
 
 
 @pytest.mark.parametrize("T", [1, 2, 4, 6])
@@ -160,7 +187,7 @@ def test_operations_are_those_of_the_published_table(
 
 
 def test_counting_leaves_the_network_as_it_was() -> None:
-    model = small(encoder="poisson").train()
+    model = small(encoder="poisson", T=3).train()
     model.head.eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = torch.get_rng_state()
@@ -184,7 +211,7 @@ def test_counting_leaves_the_network_as_it_was() -> None:
 def test_every_layer_with_weights_is_a_row_of_what_it_does(
     name: str, encoder: str, layout: str, options: dict[str, object]
 ) -> None:
-    model = small(name, 2, encoder, layout, encoder_options=options).eval()
+    model = small(name, encoder, layout, encoder_options=options).eval()
     seen: dict[str, int] = {}
     for layer, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -241,7 +268,7 @@ def account_by_hand(
     ],
 )
 def test_both_accounts_are_what_their_descriptions_say(name: str, encoder: str, layout: str, options: Energy) -> None:
-    model = small(name, 3, encoder, layout)
+    model = small(name, encoder, layout, T=3)
     rates = fabricated(model)
     rows = energy_account(model, (16, 16), rates, **options.model_dump())
     expected = account_by_hand(model, count_macs(model, (16, 16)), rates, options)
@@ -255,7 +282,7 @@ def test_both_accounts_are_what_their_descriptions_say(name: str, encoder: str, 
 
 
 def test_every_row_says_what_it_reads_and_which_spikes_stand_for_its_input() -> None:
-    model = small("resnet8", 2)
+    model = small()
     rates = fabricated(model)
     rows = {row.layer: row for row in energy_account(model, (8, 8), rates, **ONCE.model_dump())}
     said = {layer: (row.part, row.input, row.spiking_layer) for layer, row in rows.items()}
@@ -286,7 +313,7 @@ def test_every_row_says_what_it_reads_and_which_spikes_stand_for_its_input() -> 
 
 @pytest.mark.parametrize("encoder", ["poisson", "latency", "phase"])
 def test_the_stem_of_a_code_is_accumulated_at_every_step(encoder: str) -> None:
-    model, static = small(encoder=encoder), small(encoder="direct")
+    model, static = small(encoder=encoder, T=3), small(encoder="direct", T=3)
     rates = fabricated(model)
     for options in (ONCE, AS_RELEASED):
         stem = energy_account(model, (8, 8), rates, **options.model_dump())[0]
@@ -297,7 +324,7 @@ def test_the_stem_of_a_code_is_accumulated_at_every_step(encoder: str) -> None:
 
 
 def test_a_silent_network_costs_its_stem_and_gate() -> None:
-    model = small()
+    model = small(T=3)
     rows = energy_account(model, (8, 8), uniform(model, 0.0), **ONCE.model_dump())
     assert totals(rows)["sops"] == 0
     assert totals(rows)["energy_mj"] == pytest.approx(4.6e-9 * rows[0].macs)
@@ -345,226 +372,3 @@ def test_the_released_gate_alone_costs_more_than_the_published_totals() -> None:
     assert gate == pytest.approx(4.6 * 6.577, rel=2e-3)
     assert once == pytest.approx(7.6, abs=0.05)
     assert totals(rows)["energy_full_mj"] > gate > 1.49
-
-
-# The files
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def number(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def test_the_csv_holds_every_number_of_the_account(tmp_path: Path) -> None:
-    model = small(T=3)
-    rows = energy_account(model, (8, 8), fabricated(model), **ONCE.model_dump())
-    write_csv(rows, tmp_path / "energy.csv")
-    written = read(tmp_path / "energy.csv")
-    assert list(written[0]) == [
-        "layer", "part", "input", "macs", "spiking_layer", "firing_rate", "rate_t1", "rate_t2", "rate_t3", "sops",
-        "paper_mj", "full_mj",
-    ]  # fmt: skip
-    for line, row in zip(written, rows, strict=True):
-        assert (line["layer"], line["part"], line["input"], line["spiking_layer"]) == (
-            row.layer, row.part, row.input, row.spiking_layer,
-        )  # fmt: skip
-        assert int(line["macs"]) == row.macs
-        assert [number(line[f"rate_t{t}"]) for t in (1, 2, 3)] == (row.rates or [None] * 3)
-        assert number(line["firing_rate"]) == row.firing_rate
-        assert [float(line[key]) for key in ("sops", "paper_mj", "full_mj")] == [row.sops, row.paper_mj, row.full_mj]
-
-
-def pixels_of(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        image.verify()
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        return np.asarray(image.convert("RGB"))
-
-
-@pytest.mark.parametrize(
-    ("T", "rate"),
-    [
-        (1, None),
-        (3, None),
-        (3, 0.0),
-    ],
-)
-def test_the_image_is_a_image_of_the_rates(tmp_path: Path, T: int, rate: float | None) -> None:
-    model = small(T=T)
-    rates = fabricated(model) if rate is None else uniform(model, rate)
-    write_csv(energy_account(model, (8, 8), rates, **ONCE.model_dump()), tmp_path / "energy.csv")
-    draw_rates(tmp_path / "energy.csv", tmp_path / "rates.png")
-    drawn = pixels_of(tmp_path / "rates.png")
-    assert drawn.shape[0] > 200
-    assert drawn.shape[1] > 200
-    from matplotlib import colormaps
-
-    hottest = max(max(steps) for steps in rates.values()) or 1.0
-    for steps in rates.values():  # each cell's colour is there
-        for value in steps:
-            colour = np.array(colormaps["viridis"](value / hottest)[:3]) * 255
-            assert (np.abs(drawn.astype(float) - colour).max(axis=2) < 3).sum() > 50, value
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["energy.csv", "rates.png"], "no temporary file is left"
-
-
-def test_the_table_has_a_line_a_layer_a_line_a_part_and_the_sums() -> None:
-    model = small(T=2)
-    rows = energy_account(model, (8, 8), fabricated(model), **ONCE.model_dump())
-    lines = table(rows)
-    assert len({len(line) for line in lines if line}) == 1, "the columns are aligned"
-    assert [line.split()[0] for line in lines[1 : 1 + len(rows)]] == [row.layer for row in rows]
-    by_name = {line[: line.index("  ")]: line.split() for line in lines if line and line[0] != " "}
-    conv = next(row for row in rows if row.layer == "stages.1.0.conv2")
-    assert [float(x) for x in by_name["stages.1.0.conv2"][2:]] == pytest.approx(
-        [conv.macs / 1e6, *(100 * x for x in (sum(conv.rates) / 2, *conv.rates)), conv.sops / 1e6,
-         1e3 * conv.paper_mj, 1e3 * conv.full_mj], abs=6e-3,
-    )  # fmt: skip
-    for part in ("stem", "gate", "stage 1", "stage 2", "stage 3", "shortcuts", "head", "all"):
-        same = [row for row in rows if part in (row.part, "all")]
-        sums = [float(x) for x in by_name[part][-4:]]
-        assert sums == pytest.approx(
-            [sum(row.macs for row in same) / 1e6, sum(row.sops for row in same) / 1e6,
-             1e3 * sum(row.paper_mj for row in same), 1e3 * sum(row.full_mj for row in same)], abs=6e-4,
-        )  # fmt: skip
-
-
-# Runs
-
-
-def result(folder: Path) -> dict[str, float]:
-    return json.loads((folder / "result.json").read_text())
-
-
-def check_sums(folder: Path) -> list[dict[str, str]]:
-    """energy.csv adds up to what result.json says."""
-    rows, said = read(folder / "energy.csv"), result(folder)
-    for key, column in (("energy_mj", "paper_mj"), ("energy_full_mj", "full_mj"), ("sops", "sops"), ("macs", "macs")):
-        assert said[key] == pytest.approx(math.fsum(float(row[column]) for row in rows), rel=1e-9)
-    return rows
-
-
-LIVELY = (*TINY, "hardware.threads=1", "model.width=0.125", "epochs=2", "optimizer.lr=0.01", "neuron=paper")
-
-
-@pytest.fixture
-def trained(launch: Launch, tmp_path: Path) -> Path:
-    assert launch(*LIVELY, "output_dir=run").code == 0
-    return tmp_path / "run"
-
-
-def test_a_training_run_ends_with_the_account_of_its_best_weights(trained: Path) -> None:
-    rows = check_sums(trained)
-    prepared = prepare(config(*LIVELY))
-    model = prepared.model.eval()
-    model.load_state_dict(torch.load(trained / "checkpoints" / "best.pt")["model"])
-    test = prepared.splits.test
-    counts: dict[str, list[Tensor]] = {}
-    for name in spiking(model):
-        model.get_submodule(name).register_forward_hook(
-            lambda _module, _inputs, spikes, name=name: counts.setdefault(name, []).append(spikes)
-        )
-    images = torch.stack([test[index, 0][0] for index in range(len(test))])
-    with torch.no_grad():
-        model(prepared.normalise(images))
-    rates = {name: torch.cat(steps, dim=1).flatten(1).double().mean(dim=1) for name, steps in counts.items()}
-    assert any(0 < step < 1 for steps in rates.values() for step in steps)
-    for row in rows:
-        if row["spiking_layer"]:
-            expected = rates[row["spiking_layer"]].tolist()
-            assert [float(row[f"rate_t{t}"]) for t in (1, 2)] == pytest.approx(expected, abs=1e-6)
-    everything = torch.cat([spikes.flatten() for steps in counts.values() for spikes in steps])
-    assert result(trained)["firing_rate"] == pytest.approx(everything.double().mean().item(), abs=1e-6)
-    assert result(trained)["sops"] > 0
-    assert {int(row["macs"]) for row in rows if row["layer"] == "encoder.stem.0"} == {8 * 64 * 27}
-    assert pixels_of(trained / "firing_rates.png").std() > 10
-
-
-def test_task_energy_prints_the_table_and_writes_the_files(launch: Launch, trained: Path, tmp_path: Path) -> None:
-    arguments = ("task=energy", "checkpoint=run/checkpoints/best.pt", "limit_eval=32", "hardware.threads=1")
-    code, out, err = launch(*arguments, "output_dir=energy")
-    assert (code, err) == (0, "")
-    rows = check_sums(tmp_path / "energy")
-    assert rows == check_sums(trained), "the same split, the same weights"
-    lines = out.splitlines()
-    for row in rows:
-        (line,) = (line for line in lines if line.startswith(f"{row['layer']} "))
-        assert row["input"] in line
-        if row["firing_rate"]:
-            assert f"{100 * float(row['firing_rate']):.2f}" in line
-    (total,) = (line for line in lines if line.startswith("all "))
-    said = result(tmp_path / "energy")
-    assert [float(x) for x in total.split()[-2:]] == pytest.approx(
-        [1e3 * said["energy_mj"], 1e3 * said["energy_full_mj"]], abs=6e-4
-    )
-    assert pixels_of(tmp_path / "energy" / "firing_rates.png").size
-    assert (said["split"], said["images"]) == ("test", 32)
-    code, out, _ = launch(*arguments, "task.split=train", "output_dir=train")
-    assert code == 0
-    assert result(tmp_path / "train")["images"] == 64
-    code, out, _ = launch("task=evaluate", *arguments[1:], "output_dir=evaluate")
-    assert "paper uJ" not in out, "only task=energy prints the table"
-    assert check_sums(tmp_path / "evaluate") == rows
-
-
-def test_the_constants_come_from_the_command_line(launch: Launch, trained: Path, tmp_path: Path) -> None:
-    arguments = ("task=energy", "checkpoint=run/checkpoints/best.pt", "limit_eval=32", "hardware.threads=1")
-    own = ("energy.mac_pj=9.2", "energy.ac_pj=0.3", "energy.encoder=repeated")
-    assert launch(*arguments, *own, "output_dir=energy").code == 0
-    for before, after in zip(check_sums(trained), check_sums(tmp_path / "energy"), strict=True):
-        layer = before["layer"]
-        times = 2 if layer.startswith(("encoder.stem", "encoder.spatial_channel")) else 1  # T = 2
-        assert int(after["macs"]) == times * int(before["macs"]), layer
-        multiplied = before["input"] != "spikes"
-        full = float(before["full_mj"]) * times * (2 if multiplied else 1 / 3)
-        paper = float(before["paper_mj"]) * times * (2 if before["part"] == "stem" else 1 / 3)
-        assert float(after["full_mj"]) == pytest.approx(full, rel=1e-9), layer
-        assert float(after["paper_mj"]) == pytest.approx(paper, rel=1e-9), layer
-
-
-@pytest.mark.parametrize(
-    ("argument", "said"),
-    [
-        ("energy.mac_pj=0", "energy.mac_pj=0: should be greater than 0"),
-        ("energy.ac_pj=-1", "energy.ac_pj=-1: should be greater than 0"),
-        ("energy.encoder=twice", "energy.encoder=twice: should be 'once' or 'repeated'"),
-        ("task=energy", "task=energy: checkpoint=FILE says what to measure"),
-    ],
-)
-def test_a_wrong_constant_is_one_line(launch: Launch, tmp_path: Path, argument: str, said: str) -> None:
-    code, _, err = launch(argument)
-    assert (code, err.count("\n")) == (2, 1)
-    assert said in err
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("arguments", [("encoder=phase",), ("encoder=direct", "T=1"), ("model=max_resnet18", "T=3")])
-def test_other_networks_have_an_account_too(launch: Launch, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    assert launch(*TINY, "model.width=0.05", *arguments, "hardware.threads=1", "output_dir=run").code == 0
-    rows = check_sums(tmp_path / "run")
-    stem = rows[0]
-    if "encoder=phase" in arguments:
-        splits = prepare(config(*TINY, *arguments)).splits
-        images = torch.stack([splits.test[index, 0][0] for index in range(len(splits.test))])
-        code = phase_code(images / 255, 2).mean(dim=(1, 2, 3, 4)).tolist()
-        assert [float(stem["rate_t1"]), float(stem["rate_t2"])] == pytest.approx(code, abs=1e-6)
-    else:
-        assert stem["firing_rate"] == ""
-    assert rows[-1]["layer"] == "head.linear"
-    assert pixels_of(tmp_path / "run" / "firing_rates.png").size
-
-
-def test_rates_are_counted_in_lower_precision_without_rounding() -> None:
-    model = create_model("resnet8", T=2, num_classes=4, width=1 / 16).eval().to(torch.bfloat16)
-    seen: list[Tensor] = []
-    model.encoder.lif.register_forward_hook(lambda _module, _inputs, spikes: seen.append(spikes))
-    nn.init.constant_(model.encoder.stem[1].bias, 1.0)
-    with torch.no_grad(), firing_rates(model) as rates:
-        model(torch.randn(3, 3, 33, 31, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16))
-    exact = [int((step > 0).sum()) for step in seen[0]]
-    assert rates.spikes["encoder.lif"].tolist() == exact
-    assert min(exact) > 256, "more than bfloat16 can count"

@@ -1,0 +1,88 @@
+"""resume=RUN: a run goes on, further or elsewhere, or is left as it is."""
+
+from pathlib import Path
+
+import yaml
+from program import TINY, Launch, read_metrics, refused, start, wait_for_epochs
+
+
+def test_a_complete_run_is_not_run_again_but_can_go_further(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    before = (tmp_path / "run" / "result.json").read_bytes()
+    code, out, _ = launch("resume=run")
+    assert code == 0
+    assert "this run is complete" in out
+    assert (tmp_path / "run" / "result.json").read_bytes() == before
+    assert launch("resume=run", "epochs=2").code == 0
+    assert [line["epoch"] for line in read_metrics(tmp_path / "run")] == [1, 2]
+    assert launch("resume=run").code == 0, "the longer run is complete too"
+
+
+def test_more_epochs_go_on_at_the_rate_of_the_longer_schedule(launch: Launch, tmp_path: Path) -> None:
+    options = (*TINY, "scheduler=cosine_by_epoch")
+    assert launch(*options, "epochs=2", "output_dir=run").code == 0
+    assert launch("resume=run", "epochs=4").code == 0
+    assert launch(*options, "epochs=4", "output_dir=whole").code == 0
+    rates = [[line["lr"] for line in read_metrics(tmp_path / name)] for name in ("run", "whole")]
+    assert rates[0][2:] == rates[1][2:]
+
+
+def test_the_same_command_with_resume_goes_on(launch: Launch) -> None:
+    command = (*TINY, "dataset=synthetic", "dataset.size=8", "output_dir=run")
+    assert launch(*command).code == 0
+    assert launch(*command, "resume=run", "epochs=2").code == 0
+
+
+def test_a_run_may_be_moved_and_resumed_as_a_row(launch: Launch, tmp_path: Path) -> None:
+    row = ("experiment=cifar10_gac_r18_t2", "dataset=digits", *TINY)
+    assert launch(*row, "output_dir=run").code == 0
+    (tmp_path / "run").rename(tmp_path / "moved")
+    said = launch(*row, "resume=moved", "epochs=2")
+    assert said.code == 0, said.err
+    assert yaml.safe_load((tmp_path / "moved" / "config.yaml").read_text())["output_dir"] == "moved"
+
+
+def test_precision_may_change_on_the_way(launch: Launch) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    assert launch("resume=run", "epochs=2", "hardware.precision=fp16").code == 0
+    assert launch("resume=run", "epochs=3", "hardware.precision=fp32").code == 0
+
+
+def test_a_run_that_was_stopped_in_its_first_epoch_begins_again(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
+    assert launch(*TINY, "output_dir=run").code == 0
+    assert len(read_metrics(tmp_path / "run")) == 1
+
+
+def test_a_damaged_metrics_file_is_named(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    (tmp_path / "run" / "metrics.jsonl").write_text("garbage\n")
+    code, _, err = launch("resume=run", "epochs=2")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "metrics.jsonl is damaged" in err
+
+
+def test_resume_writes_nothing_where_there_is_no_run(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert launch("resume=empty").code == 2
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_only_one_process_writes_a_run(tmp_path: Path, launch: Launch) -> None:
+    process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
+    wait_for_epochs(tmp_path / "run", 2, process)
+    code, _, err = launch("resume=run")
+    process.kill()
+    process.wait()
+    assert code == 2
+    assert "another process is writing this run" in err
+
+
+def test_resuming_with_what_may_not_change(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    for argument in ("T=4", "seed=1", "optimizer=sgd", "dataset=synthetic", "batch_size=8", "output_dir=other"):
+        said = refused(launch, tmp_path, "resume=run", argument)
+        assert "only epochs, max_steps, max_minutes, hardware, dataset.root, task.test may change" in said
+    (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
+    assert "no checkpoints/last.pt in it" in refused(launch, tmp_path, "resume=run")

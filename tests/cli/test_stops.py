@@ -1,0 +1,76 @@
+"""How runs stop: a kill, Ctrl-C, SIGTERM, a loss that is not finite."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import torch
+from program import TINY, Launch, read_metrics, read_result, start, wait_for, wait_for_epochs
+
+
+def processes_of(group: int) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return [row[2] for row in rows if int(row[0]) == group and not row[1].startswith("Z")]
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(launch: Launch, tmp_path: Path) -> None:
+    options = (*TINY, "epochs=9", "optimizer=adamw", "augmentation=cutmix", "model=resnet104", "model.width=0.05",
+               "model.stages=[[64,1,1],[128,1,2]]", "limit_train=192", "hardware.threads=1")  # fmt: skip
+    process = start(tmp_path, *options, "output_dir=killed")
+    wait_for_epochs(tmp_path / "killed", 3, process)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "killed" / "result.json").exists(), "the run was over before it was killed"
+    with (tmp_path / "killed" / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 9, "a line": "that the kill cut sh')
+    assert launch("resume=killed").code == 0
+    assert launch(*options, "output_dir=whole").code == 0
+    assert read_metrics(tmp_path / "killed") == read_metrics(tmp_path / "whole")
+    killed, whole = (torch.load(tmp_path / name / "checkpoints" / "last.pt") for name in ("killed", "whole"))
+    assert all(torch.equal(killed["model"][name], tensor) for name, tensor in whole["model"].items())
+    results = [read_result(tmp_path / name) for name in ("killed", "whole")]
+    assert results[0]["top1"] == results[1]["top1"]
+    assert results[0]["config_hash"] == results[1]["config_hash"]
+
+
+def test_ctrl_c_ends_a_run_at_once_and_keeps_the_last_epoch(tmp_path: Path, launch: Launch) -> None:
+    process = start(tmp_path, *TINY, "epochs=1000", "hardware.workers=1", "output_dir=run")
+    wait_for_epochs(tmp_path / "run", 2, process)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group, loaders too
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 130, said
+    assert "resume=run goes on after it" in said
+    assert "Traceback" not in said
+    assert processes_of(process.pid) == []
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")["train_state"]["epoch"]
+    assert launch("resume=run", f"epochs={last + 1}").code == 0
+
+
+def test_sigterm_ends_a_run_quietly(tmp_path: Path) -> None:
+    process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
+    wait_for((tmp_path / "run" / "checkpoints" / "last.pt").exists, process)
+    process.terminate()
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert "Traceback" not in out
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(
+    launch: Launch, tmp_path: Path
+) -> None:
+    code, _, err = launch(*TINY, "optimizer.lr=1e30", "batch_size=16", "epochs=3", "output_dir=run")
+    assert code == 1
+    assert re.search(r"error: the (loss became nan|weights .* are no longer finite) at step \d+", err)
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert launch(*TINY, "epochs=1", "output_dir=good").code == 0
+    code, _, err = launch(
+        *TINY, "checkpoint=good/checkpoints/last.pt", "optimizer.lr=1e30", "scheduler.warmup_epochs=1.0", "epochs=3",
+        "scheduler.interval=step", "batch_size=64", "output_dir=later",
+    )  # fmt: skip
+    assert code == 1
+    for file in (tmp_path / "later" / "checkpoints").glob("*.pt"):
+        assert all(tensor.isfinite().all() for tensor in torch.load(file)["model"].values())

@@ -1,0 +1,13 @@
+"""The pages that people read."""
+
+from program import ROOT
+
+
+def test_the_readme_holds_no_placeholder_and_no_dead_link() -> None:
+    import re
+
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = page.read_text()
+        assert not re.search(r"@[A-Z]+@", text)
+        for link in re.findall(r"\]\((?!http)([^)#]+)", text):
+            assert (page.parent / link).exists(), link
