@@ -12,7 +12,7 @@ take pixels in [0, 1], not normalised before or after: the batch norm behind the
 
 import math
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -52,9 +52,11 @@ class Encoder(nn.Module):
     static: ClassVar[bool]
     products: ClassVar[int] = 0  # multiplications an element of the output, beside those of layers
 
-    def __init__(self, stem: nn.Module) -> None:
+    def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module], **options: Any) -> None:
+        """A subclass has options of its own; `stem` gives [B, channels, H', W'], `neuron` makes a layer of neurons."""
         super().__init__()
         self.stem = stem
+        self.T = T
 
     def layer_inputs(self) -> dict[str, LayerInput]:
         """What each layer with weights reads, by its name in the encoder; the static stem reads the image."""
@@ -105,10 +107,6 @@ class Direct(Encoder):
     """Direct coding: the stem's current at every step. There is no LIF here: the first block begins with one."""
 
     static = True
-
-    def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module]) -> None:
-        super().__init__(stem)
-        self.T = T
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> currents [T, B, C, H', W']."""
@@ -182,12 +180,11 @@ class GAC(Encoder):
         kernel: int = 4,
         gate: str = "stem",
     ) -> None:
-        super().__init__(stem)
+        super().__init__(stem, channels, T, neuron)
         if gate not in ("stem", "image"):
             raise ValueError(f"gate={gate!r}: choose one of stem, image")
         if kernel < 1:
             raise ValueError(f"kernel={kernel}: should be at least 1")
-        self.T = T
         self.lif = neuron()
         self.gate = gate
         self.temporal = TemporalAttention(T)
@@ -278,7 +275,7 @@ class PixelEncoder(Encoder):
     code: Callable[..., Tensor]
 
     def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module], **options: str) -> None:
-        super().__init__(stem)
+        super().__init__(stem, channels, T, neuron)
         self.coding = SpikeCode(type(self).code, T, **options)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -304,7 +301,7 @@ class Phase(PixelEncoder):
     code = staticmethod(CODES["phase"])
 
 
-ENCODERS: dict[str, type[GAC | Direct | PixelEncoder]] = {
+ENCODERS: dict[str, type[Encoder]] = {
     "gac": GAC,
     "direct": Direct,
     "poisson": Poisson,

@@ -33,6 +33,7 @@ class FiringRates:
     def __init__(self) -> None:
         self.spikes: dict[str, Tensor] = {}
         self.neuron_steps: dict[str, int] = {}
+        self.codes: set[str] = set()  # layers whose spikes are not neurons', but a code's
 
     def count(self, layer: str, spikes: Tensor) -> None:
         fired = spikes.detach().flatten(1).sum(dim=1, dtype=torch.float64)
@@ -50,8 +51,8 @@ class FiringRates:
         }
 
     def mean(self) -> float:
-        """Spikes a neuron and time step over all LIF layers, in [0, 1]. The spikes of a code are not neurons'."""
-        layers = [layer for layer in self.spikes if not layer.endswith("coding")]
+        """Spikes per neuron and time step over all LIF layers, in [0, 1]."""
+        layers = [layer for layer in self.spikes if layer not in self.codes]
         return float(sum(self.spikes[layer].sum() for layer in layers)) / max(
             1, sum(self.neuron_steps[x] for x in layers)
         )
@@ -66,6 +67,7 @@ def firing_rates(model: nn.Module) -> Iterator[FiringRates]:
         return lambda _module, _inputs, spikes: rates.count(layer, spikes)
 
     modules = {name: module for name, module in model.named_modules() if isinstance(module, LIF | SpikeCode)}
+    rates.codes = {name for name, module in modules.items() if isinstance(module, SpikeCode)}
     handles = [module.register_forward_hook(counter(layer)) for layer, module in modules.items()]
     try:
         yield rates

@@ -228,7 +228,7 @@ def create_model(
     """Build a spiking residual network by name.
 
     Args:
-        name: `resnet8`, `resnet18`, `resnet34`, `resnet104`; in the layout `cifar` also `max_resnet18`.
+        name: a network of the layout, such as `resnet18`; `LAYOUTS` has them all.
         T: number of time steps, at least 1.
         num_classes: number of classes, at least 1.
         encoder: `gac` or `direct`, for normalised images; `poisson`, `latency` or `phase`, for pixels in [0, 1].

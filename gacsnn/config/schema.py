@@ -1,5 +1,6 @@
 """The schema: every option, its type, range, unit and a sentence of help. What a run does depends on nothing else."""
 
+import itertools
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -109,7 +110,7 @@ NETWORKS: dict[Layout, tuple[str, ...]] = {
 
 
 class Model(Options):
-    name: str = option(f"network: {', '.join(NETWORKS['cifar'])}")
+    name: str = option(f"network: {', '.join(dict.fromkeys(itertools.chain(*NETWORKS.values())))}")
     layout: Layout = option("cifar: small stem, three stages; imagenet: large stem, four stages")
     width: Positive = option("multiplier of all channel counts")
     stages: list[Annotated[list[Count], Field(min_length=3, max_length=3)]] | None = option(
@@ -118,7 +119,7 @@ class Model(Options):
 
     @model_validator(mode="after")
     def _known(self) -> "Model":
-        everywhere = dict.fromkeys(name for names in NETWORKS.values() for name in names)
+        everywhere = dict.fromkeys(itertools.chain(*NETWORKS.values()))
         if self.name not in everywhere:
             raise ValueError(no_such("model", self.name, everywhere))
         if self.name not in NETWORKS[self.layout]:

@@ -6,7 +6,7 @@ from typing import get_args
 
 from gacsnn.config.merge import CHANGEABLE, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
-from gacsnn.config.schema import Config, Evaluate, Train
+from gacsnn.config.schema import Config, Evaluate, ShowStudy, Train
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import check_file
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
@@ -29,7 +29,7 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         check_new_directory(config.output_dir)
         if config.checkpoint is not None:
             check_file(Path(config.checkpoint), "checkpoint")
-    elif config.study is None:
+    if isinstance(config.task, ShowStudy) and config.study is None:
         raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
     return config
 

@@ -6,7 +6,7 @@ import yaml
 from networks import MAX_NEURON, constants, of_config, trains
 from program import ROOT, config
 
-from gacsnn.config.schema import Config, Train
+from gacsnn.config.schema import NETWORKS, Config, Train
 from gacsnn.models import LAYOUTS, SpikingResNet
 from gacsnn.neuron import NEURONS
 
@@ -25,7 +25,9 @@ def build(chosen: Config, classes: int) -> SpikingResNet:
 
 @pytest.mark.parametrize("choice", [*CHOICES, *(f"experiment={name}" for name in EXPERIMENTS)])
 def test_every_choice_composes_and_builds(choice: str) -> None:
-    chosen = config(choice)
+    name = choice.removeprefix("model=")
+    only_imagenet = choice.startswith("model=") and name not in NETWORKS["cifar"]
+    chosen = config(choice, "dataset=imagenet") if only_imagenet else config(choice)
     images = torch.zeros(1, 3, 64, 64, device="meta")
     assert build(chosen, 10).eval()(images).shape == (1, chosen.T, 10)
 
