@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from program import FOLDER, ROOT, SEARCH, SMALL, TINY, Launch, read_metrics, read_result, start, wait_for
 
 from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.leases import process_start
 from gacsnn.sweep.storage import open_storage
 
 
@@ -132,8 +133,9 @@ def test_ctrl_c_saves_the_trial_and_the_sweep_goes_on_later(tmp_path: Path) -> N
     assert process.returncode == 130, out
     study = load(tmp_path / FOLDER)
     assert [trial.user_attrs.get("reason") for trial in study.trials] == ["interrupted by the user"] * 2
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(tmp_path) not in listed
+    owners = [trial.user_attrs["owner"] for trial in study.trials]
+    assert len({owner["pid"] for owner in owners}) == 2
+    assert [owner for owner in owners if process_start(owner["pid"]) == owner["start"]] == [], "a worker lives on"
 
 
 def test_workers_share_the_trials(tmp_path: Path) -> None:
