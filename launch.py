@@ -54,10 +54,10 @@ def job(composed: "DictConfig") -> Any:
 def main() -> int:
     """Run the command line. Returns the exit code: 2 for a mistake of the user's, 130 after Ctrl-C."""
     # Imported here, because workers started by spawn import this file again.
-    from gacsnn.runtime.signals import exit_on_sigterm
+    from gacsnn.runtime.signals import handle_signals
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, and not as a page on the terminal
-    exit_on_sigterm()
+    handle_signals()
     try:
         return command_line()
     except KeyboardInterrupt:

@@ -10,7 +10,16 @@ from gacsnn.config.saved import RENAMED, renamed, to_dict
 from gacsnn.config.schema import Config
 
 # What may change when a run goes on: how long, and on what.
-CHANGEABLE = ("resume", "epochs", "max_steps", "max_minutes", "hardware", "dataset.root", "task.test")
+CHANGEABLE = (
+    "resume",
+    "epochs",
+    "max_steps",
+    "max_minutes",
+    "save_every_minutes",
+    "hardware",
+    "dataset.root",
+    "task.test",
+)
 
 MISSING = "missing"
 
@@ -20,7 +29,7 @@ ARCHITECTURE = ("model", "encoder", "neuron")
 # What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY: dict[str, Any] = {
     "output_dir": True, "resume": True, "task": {"name", "split", "test"}, "energy": True,
-    "study": True,
+    "study": True, "save_every_minutes": True,
     "dataset": {"root", "download", "check_images"},
     "hardware": {"device", "threads", "workers"},
 }  # fmt: skip

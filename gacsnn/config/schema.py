@@ -22,6 +22,7 @@ class Options(BaseModel):
 
 
 def option(help: str, **constraints: Any) -> Any:
+    """A field with its sentence of help. An option that is added gets a `default`, so that older configs are read."""
     return Field(description=help, **constraints)
 
 
@@ -279,6 +280,9 @@ class Config(Options):
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
     study: str | None = option("folder of a sweep, which task=study shows")
     max_steps: Count | None = option("stop training after this many optimizer steps")
+    save_every_minutes: Positive | None = option(
+        "write a checkpoint within an epoch this often, beside each epoch's; null: only after each epoch", default=10.0
+    )
     max_minutes: Positive | None = option("stop training after this many minutes")
     limit_train: Count | None = option("use only this many training images")
     limit_eval: Count | None = option("use only this many images of the validation split, and of the test split")

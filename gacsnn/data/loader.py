@@ -28,6 +28,7 @@ class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
         self.shuffle = shuffle
         self.seed = seed
         self.epoch = 0
+        self.first_batch = 0
 
     def __len__(self) -> int:
         return -(-self.length // self.batch_size)
@@ -38,7 +39,7 @@ class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
         indices = torch.randperm(self.length, generator=generator) if self.shuffle else torch.arange(self.length)
         seeds = torch.randint(2**62, (self.length,), generator=generator)
         pairs = list(zip(indices.tolist(), seeds.tolist(), strict=True))
-        for start in range(0, self.length, self.batch_size):
+        for start in range(self.first_batch * self.batch_size, self.length, self.batch_size):
             yield pairs[start : start + self.batch_size]
 
 
@@ -73,10 +74,11 @@ def image_count(loader: Loader) -> int:
     return loader.batch_sampler.length
 
 
-def begin_epoch(loader: Loader, epoch: int) -> None:
-    """Choose the order and the augmentation of the coming epoch."""
+def begin_epoch(loader: Loader, epoch: int, first_batch: int = 0) -> None:
+    """Choose the order and the augmentation of the coming epoch, and the batch with which it goes on."""
     assert isinstance(loader.batch_sampler, EpochBatchSampler)
     loader.batch_sampler.epoch = epoch
+    loader.batch_sampler.first_batch = first_batch
 
 
 class Normalise:

@@ -58,13 +58,19 @@ def speak() -> None:
 class Progress:
     """Counts images towards a total; shows rate, time left and the latest values."""
 
-    def __init__(self, description: str, total: int) -> None:
+    def __init__(self, description: str, total: int, done: int = 0) -> None:
         self.description = description
         self.total = total
-        self.done = 0
+        self.done = self.first = done
         self.started = self.spoke = time.monotonic()
         self.bar = tqdm(
-            total=total, desc=label + description, unit="img", leave=False, disable=None, dynamic_ncols=True
+            total=total,
+            initial=done,
+            desc=label + description,
+            unit="img",
+            leave=False,
+            disable=None,
+            dynamic_ncols=True,
         )
 
     def __enter__(self) -> "Progress":
@@ -83,7 +89,7 @@ class Progress:
             self.bar.update(images)
         elif time.monotonic() - self.spoke > QUIET:
             self.spoke = time.monotonic()
-            rate = self.done / (self.spoke - self.started)
+            rate = (self.done - self.first) / (self.spoke - self.started)
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
             left = duration((self.total - self.done) / rate)
             log.info(

@@ -93,7 +93,7 @@ class RunDirectory:
         """
         if not self.path.is_dir():
             raise InputError(f"resume={self.path}: no such run directory")
-        for file in (self.config_path, self.last, self.best):
+        for file in (self.config_path, self.last):
             if not file.exists():
                 name = file.relative_to(self.path)
                 raise InputError(f"resume={self.path}: no {name} in it, so there is nothing to go on with")
@@ -129,12 +129,14 @@ class RunDirectory:
             file.write(json.dumps(line) + "\n")
 
     def truncate_after(self, epoch: int) -> None:
-        """Drop the result, and the metrics of epochs that the checkpoint does not hold.
+        """Drop the result, and what is there of epochs that the checkpoint does not hold.
 
         There are such where the run was killed between the two writes.
         """
         kept = "".join(text for text, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
         self.result_path.unlink(missing_ok=True)
+        if epoch == 0:
+            self.best.unlink(missing_ok=True)
         if self.metrics_path.exists() and kept != self.metrics_path.read_text():
             write_text(self.metrics_path, kept)
 

@@ -6,12 +6,60 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 
-def exit_on_sigterm() -> None:
-    """End as after Ctrl-C, with what is open closed on the way; exit code 143."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+class StopRequested(SystemExit):
+    """Ctrl-C or SIGTERM, noticed where everything is in order: between two steps. The exit code is 128 + the signal's."""
+
+
+@dataclass
+class Requests:
+    """What the signals have asked for: `patient` says that somebody will look, `number` which signal came."""
+
+    patient: bool = False
+    number: int | None = None
+
+
+_requests = Requests()
+
+
+def handle_signals() -> None:
+    """End on Ctrl-C and SIGTERM with what is open closed on the way; exit code 130 or 143.
+
+    While somebody looks (`stop_between_steps`) the first signal only asks; the second ends at once.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+
+
+def on_signal(number: int, _frame: FrameType | None) -> None:
+    if _requests.patient and _requests.number is None:
+        _requests.number = number
+        return
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
+
+
+@contextmanager
+def stop_between_steps() -> Iterator[None]:
+    """While the context lasts, signals are noticed by `stop_if_requested` alone."""
+    _requests.patient, _requests.number = True, None
+    try:
+        yield
+    finally:
+        asked, _requests.patient, _requests.number = _requests.number, False, None
+    if asked is not None:  # it came after the last look
+        raise StopRequested(128 + asked)
+
+
+def stop_if_requested() -> None:
+    """Raises StopRequested when a signal came."""
+    if _requests.number is not None:
+        number, _requests.number = _requests.number, None
+        raise StopRequested(128 + number)
 
 
 def leave_signals_to_parent(_worker: int) -> None:

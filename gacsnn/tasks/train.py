@@ -23,7 +23,7 @@ from gacsnn.tasks.experiment import (
 from gacsnn.training import checkpoint
 from gacsnn.training.loop import train
 from gacsnn.training.metrics import Score, evaluate
-from gacsnn.training.trainer import Trainer
+from gacsnn.training.trainer import Trainer, TrainState
 from gacsnn.weights import load_weights
 
 
@@ -73,7 +73,7 @@ def fit(
     run_dir.write_config(config)
     announce(experiment, run_dir.path)
     if content is not None:
-        log.info(f"going on after epoch {trainer.state.epoch} of {config.epochs}")
+        log.info(f"going on after {where(trainer.state)}")
     selecting = splits.for_evaluation(config.task.selected_by)
     selection = nullcontext() if selecting is None else experiment.loader(selecting)
     try:
@@ -89,9 +89,14 @@ def fit(
 
 def what_is_kept(run_dir: RunDirectory) -> str:
     if not run_dir.last.exists():
-        return "no epoch was finished, so there is no checkpoint"
-    epoch = checkpoint.read(run_dir.last)["train_state"]["epoch"]
-    return f"epoch {epoch} is the last that was finished, and resume={run_dir.path} goes on after it"
+        return "nothing was saved yet"
+    state = TrainState(**checkpoint.read(run_dir.last)["train_state"])
+    return f"{where(state)} is saved, and resume={run_dir.path} goes on after it"
+
+
+def where(state: TrainState) -> str:
+    """`epoch 3`, or `step 40 (in epoch 4)`."""
+    return f"step {state.step} (in epoch {state.epoch + 1})" if state.batch else f"epoch {state.epoch}"
 
 
 def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> Result:
@@ -105,8 +110,13 @@ def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> R
     by_test = task.selected_by == "test"
     split = "test" if task.test else "validation"
     last = {"last_epoch_top1": measure(experiment, run_dir.last, split).top1} if by_test else {}
-    score = measure(experiment, run_dir.best, split)
-    if state.best_top1 is None:
+    score = measure(experiment, run_dir.best if run_dir.best.exists() else run_dir.last, split)
+    validation_top1 = None if by_test else state.best_top1
+    if state.epoch == 0:
+        selected_by = f"last step ({state.step}), as no epoch was finished"
+        if not by_test and experiment.splits.validation is not None:
+            validation_top1 = measure(experiment, run_dir.last, "validation").top1
+    elif state.best_top1 is None:
         selected_by = f"last epoch ({state.epoch}), for want of a validation split"
     else:
         epoch = f"epoch {state.best_epoch} of {state.epoch}"
@@ -122,8 +132,8 @@ def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> R
         "epochs": state.epoch,
         "steps": state.step,
         "train_seconds": state.seconds,
-        "images_per_second": state.images / state.step_seconds,
-        "validation_top1": None if by_test else state.best_top1,
+        "images_per_second": state.images / (state.step_seconds + state.epoch_seconds),
+        "validation_top1": validation_top1,
         "selected_by": selected_by,
     }
     write_energy(rows, run_dir)

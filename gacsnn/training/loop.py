@@ -9,10 +9,10 @@ from torch import Tensor
 
 from gacsnn.config.schema import Config, Train
 from gacsnn.data.loader import Loader, Normalise, begin_epoch, image_count
-from gacsnn.data.mixing import draw
 from gacsnn.errors import DivergenceError
 from gacsnn.runtime.console import Progress, duration, log
 from gacsnn.runtime.run_dir import OnEpochEnd, RunDirectory
+from gacsnn.runtime.signals import StopRequested, stop_between_steps, stop_if_requested
 from gacsnn.training import checkpoint
 from gacsnn.training.metrics import evaluate
 from gacsnn.training.trainer import Trainer, TrainState
@@ -30,89 +30,160 @@ def train(
     classes: list[str],
     on_epoch_end: OnEpochEnd | None = None,
 ) -> None:
-    """Train to the last epoch, or until `max_steps` or `max_minutes`. After each epoch: validate, record, save.
+    """Train to the last epoch, or until `max_steps`, `max_minutes` or a signal. After each epoch: validate, record, save.
 
-    `on_epoch_end` is called after all that, and may end the training by what it raises.
+    What ends an epoch early is saved with it: a run that goes on finishes that epoch as if nothing had happened.
     `validation` is the split that picks the best epoch (`task.selected_by`); None: the last epoch is the best.
+    `on_epoch_end` is called after all that, and may end the training by what it raises.
 
     Raises:
-        DivergenceError: when the loss or a weight is no longer finite; the checkpoints are those of the epoch before.
+        DivergenceError: when the loss or a weight is no longer finite; the checkpoints are from before.
+        StopRequested: on Ctrl-C or SIGTERM, when what was done is saved.
     """
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and only wanted here
 
     config, state = trainer.config, trainer.state
-    assert isinstance(config.task, Train)
-    split = config.task.selected_by
-    started, before = time.perf_counter(), state.seconds
-    stop = trainer.limit_reached(0)
-    with closing(SummaryWriter(str(run_dir.tensorboard), purge_step=state.epoch + 1)) as board:
+    clock = Clock(state, config.save_every_minutes)
+    board = SummaryWriter(str(run_dir.tensorboard), purge_step=state.epoch + 1)
+    with closing(board), stop_between_steps():
+        stop = trainer.limit_reached(0)
         while state.epoch < config.epochs and stop is None:
-            lr = trainer.optimizer.param_groups[0]["lr"]
-            line, stop = train_epoch(trainer, loader, normalise, started)
-            state.epoch += 1
-            if config.scheduler.interval == "epoch":
-                trainer.scheduler.step()
-            better = True
-            if validation is not None:
-                score = evaluate(trainer.model, validation, normalise, trainer.machine, "validating")
-                line |= {f"{split}_loss": score.loss, f"{split}_top1": score.top1, "firing_rate": score.firing_rate}
-                better = is_better(score.top1, score.loss, state)
-                if better:
-                    state.best_epoch, state.best_top1, state.best_loss = state.epoch, score.top1, score.loss
-            check_weights(trainer)
-            state.seconds = before + time.perf_counter() - started
-            line = {"epoch": state.epoch, "step": state.step, "lr": lr, **line, "seconds": state.seconds}
-            content = trainer.content(classes)
+            stop = train_epoch(trainer, loader, normalise, clock, run_dir, classes)
+            if state.batch < len(loader):
+                break
+            line, better = end_epoch(trainer, validation, normalise, clock, run_dir, classes)
             record(line, run_dir, board, config)
+            content = trainer.content(classes)
             # best before last: after a kill between them, the epoch is done again and writes the same best.
             if better:
                 checkpoint.save(run_dir.best, content)
             checkpoint.save(run_dir.last, content)
+            clock.saved()
             if on_epoch_end is not None:
                 on_epoch_end(line)
     if stop is not None:
-        log.info(
-            f"training stopped after {state.step} steps, in epoch {state.epoch} of {config.epochs}: {stop}; what is left of that "
-            "epoch is passed over where the run goes on"
+        epoch = state.epoch + (state.batch > 0)
+        log.info(f"training stopped after {state.step} steps, in epoch {epoch} of {config.epochs}: {stop}")
+
+
+class Clock:
+    """Minutes of this process, seconds of the run, and when the next checkpoint within an epoch is due."""
+
+    def __init__(self, state: TrainState, save_every_minutes: float | None) -> None:
+        self.state = state
+        self.before = state.seconds
+        self.started = self.last_saved = time.perf_counter()
+        self.save_every_minutes = save_every_minutes
+
+    def minutes(self) -> float:
+        return (time.perf_counter() - self.started) / 60
+
+    def tick(self) -> None:
+        self.state.seconds = self.before + time.perf_counter() - self.started
+
+    def saved(self) -> None:
+        self.last_saved = time.perf_counter()
+
+    def save_is_due(self) -> bool:
+        return (
+            self.save_every_minutes is not None
+            and time.perf_counter() - self.last_saved >= 60 * self.save_every_minutes
         )
 
 
 def train_epoch(
-    trainer: Trainer, loader: Loader, normalise: Normalise, started: float
-) -> tuple[dict[str, float], str | None]:
-    """One pass over the training split, or less where a limit ends it: metrics, and which limit."""
-    trainer.model.train()
-    trainer.drawn = draw(trainer.config.augmentation)
+    trainer: Trainer, loader: Loader, normalise: Normalise, clock: Clock, run_dir: RunDirectory, classes: list[str]
+) -> str | None:
+    """What is left of the epoch at work, or less where a limit ends it: which limit."""
     state, config, device = trainer.state, trainer.config, trainer.machine.device
-    begun, first_image = time.perf_counter(), state.images
-    loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
+    trainer.model.train()
+    trainer.begin_epoch()
+    begin_epoch(loader, state.epoch, state.batch)
+    loss_sum = torch.tensor(state.epoch_loss, device=device)
+    correct = torch.tensor(float(state.epoch_correct), device=device)
     pending: list[Tensor] = []
+    begun, seconds_before = time.perf_counter(), state.epoch_seconds
+
+    def look() -> None:
+        """Read the latest losses: to do so is to wait for the GPU."""
+        if pending:
+            check_losses(pending, state)
+        pending.clear()
+        state.epoch_loss, state.epoch_correct = loss_sum.item(), int(correct.item())
+        state.epoch_seconds = seconds_before + time.perf_counter() - begun
+
+    def save() -> None:
+        look()
+        check_weights(trainer)
+        clock.tick()
+        checkpoint.save(run_dir.last, trainer.content(classes))
+        clock.saved()
+
     stop = None
-    begin_epoch(loader, state.epoch)
-    total = image_count(loader)
-    with Progress(f"epoch {state.epoch + 1}/{config.epochs}", total) as progress:
+    with Progress(f"epoch {state.epoch + 1}/{config.epochs}", image_count(loader), state.epoch_images) as progress:
         for images, labels in loader:
             loss, hits = trainer.step(normalise(images), labels.to(device, non_blocking=True))
             loss_sum += loss * len(labels)
             correct += hits
             pending.append(loss)
-            seen = state.images - first_image
-            if len(pending) == CHECK_EVERY or seen == total:
-                check_losses(pending, state)
-                pending.clear()
-                progress.advance(seen - progress.done, loss=loss_sum.item() / seen, top1=100 * correct.item() / seen)
-            if stop := trainer.limit_reached((time.perf_counter() - started) / 60):
-                break
-    if pending:
-        check_losses(pending, state)
-    seconds, seen = time.perf_counter() - begun, state.images - first_image
-    state.step_seconds += seconds
-    metrics = {
-        "train_loss": loss_sum.item() / seen,
-        "train_top1": 100 * correct.item() / seen,
-        "images_per_second": seen / seconds,
+            seen = state.epoch_images
+            if len(pending) == CHECK_EVERY or state.batch == len(loader):
+                look()
+                progress.advance(
+                    seen - progress.done, loss=state.epoch_loss / seen, top1=100 * state.epoch_correct / seen
+                )
+            stop = trainer.limit_reached(clock.minutes())
+            try:
+                stop_if_requested()
+            except StopRequested:
+                save()
+                raise
+            if stop is not None and state.batch < len(loader):
+                save()
+                return stop
+            if clock.save_is_due():
+                save()
+    return stop
+
+
+def end_epoch(
+    trainer: Trainer,
+    validation: Loader | None,
+    normalise: Normalise,
+    clock: Clock,
+    run_dir: RunDirectory,
+    classes: list[str],
+) -> tuple[dict[str, Any], bool]:
+    """The epoch's line of metrics.jsonl, and whether its weights are the best so far."""
+    config, state = trainer.config, trainer.state
+    assert isinstance(config.task, Train)
+    split, better = config.task.selected_by, True
+    line = {
+        "epoch": state.epoch + 1,
+        "step": state.step,
+        "lr": state.epoch_lr,
+        "train_loss": state.epoch_loss / state.epoch_images,
+        "train_top1": 100 * state.epoch_correct / state.epoch_images,
+        "images_per_second": state.epoch_images / state.epoch_seconds,
     }
-    return metrics, stop
+    check_weights(trainer)
+    if validation is not None:
+        before = checkpoint.random_state()
+        try:
+            score = evaluate(trainer.model, validation, normalise, trainer.machine, "validating")
+        except StopRequested:
+            checkpoint.restore_random_state(before)
+            clock.tick()
+            checkpoint.save(run_dir.last, trainer.content(classes))
+            raise
+        line |= {f"{split}_loss": score.loss, f"{split}_top1": score.top1, "firing_rate": score.firing_rate}
+        better = is_better(score.top1, score.loss, state)
+        if better:
+            state.best_epoch, state.best_top1, state.best_loss = state.epoch + 1, score.top1, score.loss
+    state.step_seconds += state.epoch_seconds
+    trainer.end_epoch()
+    clock.tick()
+    return {**line, "seconds": state.seconds}, better
 
 
 def check_losses(losses: list[Tensor], state: TrainState) -> None:

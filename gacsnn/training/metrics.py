@@ -11,6 +11,7 @@ from gacsnn.data.loader import Loader, Normalise, image_count
 from gacsnn.energy import firing_rates
 from gacsnn.runtime.console import Progress
 from gacsnn.runtime.device import Machine
+from gacsnn.runtime.signals import stop_if_requested
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def evaluate(
             loss = F.cross_entropy(mean, labels, reduction="sum")
             totals += torch.stack([hits[:, 0].sum().double(), hits.sum().double(), loss.double()])
             progress.advance(len(labels))
+            stop_if_requested()
     top1, top5, loss_sum = totals.tolist()
     seconds = time.perf_counter() - started
     return Score(

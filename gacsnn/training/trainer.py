@@ -1,5 +1,6 @@
 """A network in training: its state, which checkpoints keep, and the step."""
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,10 +17,19 @@ from gacsnn.training.optim import make_optimizer, make_scheduler
 
 @dataclass
 class TrainState:
-    """What has been done so far; part of every checkpoint."""
+    """What has been done so far; part of every checkpoint.
+
+    `batch` and the `epoch_` sums are of the epoch at work, which a run that goes on finishes.
+    """
 
     epoch: int = 0
     step: int = 0
+    batch: int = 0
+    epoch_lr: float | None = None
+    epoch_loss: float = 0.0
+    epoch_correct: int = 0
+    epoch_images: int = 0
+    epoch_seconds: float = 0.0
     images: int = 0
     seconds: float = 0.0
     step_seconds: float = 0.0
@@ -54,6 +64,7 @@ class Trainer:
             "rng": checkpoint.random_state(),
             "config": to_saved(self.config),
             "classes": classes,
+            "drawn": asdict(self.drawn),
         }
 
     def restore(self, content: dict[str, Any]) -> None:
@@ -69,7 +80,23 @@ class Trainer:
         if content["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(content["scaler"])
         self.state = TrainState(**content["train_state"])
+        self.drawn = Draw(**content.get("drawn", {}))
         checkpoint.restore_random_state(content["rng"])
+
+    def begin_epoch(self) -> None:
+        """Draw what is kept for an epoch; not again where the epoch goes on."""
+        if self.state.batch == 0:
+            self.drawn = draw(self.config.augmentation)
+            self.state.epoch_lr = self.optimizer.param_groups[0]["lr"]
+
+    def end_epoch(self) -> None:
+        state = self.state
+        state.epoch, state.batch, state.epoch_lr = state.epoch + 1, 0, None
+        state.epoch_loss, state.epoch_correct, state.epoch_images, state.epoch_seconds = 0.0, 0, 0, 0.0
+        if self.config.scheduler.interval == "epoch":
+            # torch misses an optimizer step before it, where a run goes on after the last step of an epoch.
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
+                self.scheduler.step()
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One optimizer step on images [B, 3, H, W] and labels [B]: the loss, and how many were classified correctly."""
@@ -89,7 +116,9 @@ class Trainer:
         if self.config.scheduler.interval == "step":
             self.scheduler.step()
         self.state.step += 1
+        self.state.batch += 1
         self.state.images += len(labels)
+        self.state.epoch_images += len(labels)
         return loss.detach(), (logits.detach().mean(dim=1).argmax(dim=1) == labels).sum()
 
     def limit_reached(self, minutes: float) -> str | None:

@@ -1,0 +1,143 @@
+"""A run that is interrupted anywhere, also within an epoch, ends as one that never was: the same weights and metrics, bit for bit."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from program import TINY, Launch, read_metrics, read_result, start, wait_for
+
+from gacsnn.runtime import signals
+from gacsnn.training import loop
+
+# 4 steps an epoch, 3 epochs; validation has 2 batches.
+STEPS = (*TINY, "hardware.threads=1", "batch_size=16", "epochs=3")
+RUNS = {
+    "cutmix": ("augmentation=cutmix", "scheduler=cosine"),
+    "cutmix-epoch": ("augmentation=cutmix_always", "augmentation.drawn_every=epoch", "scheduler=cosine_by_epoch"),
+    "poisson": ("encoder=poisson", "augmentation=mixup"),
+    "dropout": ("model=resnet104", "model.width=0.05", "model.stages=[[64,1,1],[128,1,2]]", "optimizer=sgd"),
+    "fp16": ("hardware.precision=fp16", "scheduler=step", "scheduler.every_epochs=1"),
+}
+
+
+def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / f"{name}.pt")["model"]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    assert read_metrics(one) == read_metrics(other)
+    for name in ("last", "best"):
+        a, b = weights(one, name), weights(other, name)
+        assert all(torch.equal(a[key], b[key]) for key in a), name
+    assert read_result(one)["top1"] == read_result(other)["top1"]
+    assert read_result(one)["config_hash"] == read_result(other)["config_hash"]
+
+
+@contextmanager
+def ask_to_stop(monkeypatch: pytest.MonkeyPatch, look: int) -> Iterator[list[int]]:
+    """As if a signal came just before the look-th look of this process: there are looks after steps and in validation."""
+    looks: list[int] = []
+    original: Callable[[], None] = signals.stop_if_requested
+
+    def counted() -> None:
+        looks.append(1)
+        if len(looks) == look:
+            signals.on_signal(signal.SIGTERM, None)
+        original()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "stop_if_requested", counted)
+        patch.setattr("gacsnn.training.metrics.stop_if_requested", counted)
+        yield looks
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_run_may_be_stopped_at_any_step_and_in_any_validation(
+    kind: str, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert launch(*STEPS, *RUNS[kind], "output_dir=whole").code == 0
+    # Every third look or so, the first step, the middle of a validation and an epoch's last step among them.
+    stops = {
+        "cutmix": (1, 2, 3, 4, 5, 7, 11),
+        "poisson": (2, 5, 6),
+        "cutmix-epoch": (2, 7),
+        "dropout": (3,),
+        "fp16": (6,),
+    }
+    for look in stops[kind]:
+        run = f"stopped-{look}"
+        with ask_to_stop(monkeypatch, look):
+            code, out, err = launch(*STEPS, *RUNS[kind], f"output_dir={run}")
+        assert code == 143, err
+        assert "interrupted; " in out
+        assert not (tmp_path / run / "result.json").exists()
+        assert launch(f"resume={run}").code == 0
+        assert_same(tmp_path / run, tmp_path / "whole")
+
+
+def test_it_may_be_stopped_again_and_again(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launch(*STEPS, *RUNS["cutmix"], "output_dir=whole").code == 0
+    command = [*STEPS, *RUNS["cutmix"], "output_dir=run"]
+    code = 143
+    for _ in range(30):
+        with ask_to_stop(monkeypatch, 3):  # a validation has two looks, and must be passed
+            code = launch(*command).code
+        command = ["resume=run"]
+        if code == 0:
+            break
+        assert code == 143
+    assert code == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_max_steps_within_an_epoch_does_not_count_it_as_done(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*STEPS, "output_dir=whole").code == 0
+    assert launch(*STEPS, "max_steps=2", "output_dir=run").code == 0
+    first = read_result(tmp_path / "run")
+    assert (first["steps"], first["epochs"], first["selected_by"]) == (2, 0, "last step (2), as no epoch was finished")
+    assert first["validation_top1"] is not None
+    assert launch("resume=run", "max_steps=6").code == 0
+    assert (read_result(tmp_path / "run")["steps"], read_result(tmp_path / "run")["epochs"]) == (6, 1)
+    assert launch("resume=run", "max_steps=null").code == 0
+    assert read_result(tmp_path / "run")["epochs"] == 3
+    assert read_metrics(tmp_path / "run") == read_metrics(tmp_path / "whole")
+    one, other = weights(tmp_path / "run"), weights(tmp_path / "whole")
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_kill_loses_no_more_than_what_was_not_saved_yet(launch: Launch, tmp_path: Path) -> None:
+    options = (*TINY, "hardware.threads=1", "limit_train=1000", "batch_size=4", "epochs=2", "augmentation=cutmix")
+    process = start(tmp_path, *options, "save_every_minutes=0.0005", "output_dir=run")
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    wait_for(last.exists, process)
+    process.kill()
+    process.wait()
+    state = torch.load(last)["train_state"]
+    assert state["epoch"] == 0
+    assert 0 < state["batch"] < 250
+    assert launch("resume=run").code == 0
+    assert launch(*options, "output_dir=whole").code == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_real_signal_is_noticed_after_the_step_at_work(
+    number: signal.Signals, launch: Launch, tmp_path: Path
+) -> None:
+    options = (*TINY, "hardware.threads=1", "limit_train=1000", "batch_size=4", "epochs=2")
+    process = start(tmp_path, *options, "output_dir=run")
+    wait_for(lambda: (tmp_path / "run" / "tensorboard").exists(), process)
+    time.sleep(random.Random(0).uniform(0.2, 0.6))
+    os.kill(process.pid, number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, out
+    assert "Traceback" not in out
+    assert launch("resume=run").code == 0
+    assert launch(*options, "output_dir=whole").code == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
