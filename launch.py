@@ -75,10 +75,10 @@ def command_line() -> int:
     from gacsnn.errors import GacsnnError
     from gacsnn.sweep.plugin import register
 
-    inherit_choices()
     register()
     OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
     try:
+        inherit_choices()
         hydra.main(config_path=str(CONF), config_name="config")(job)()
     except GacsnnError as error:
         return complain(str(error), error.exit_code)
@@ -100,7 +100,8 @@ def inherit_choices() -> None:
 
     from gacsnn.tasks.checks import saved_choices
 
-    if {"-m", "--multirun"} & set(sys.argv):
+    inherited.clear()
+    if any(argument == "-m" or argument.startswith("--m") for argument in sys.argv):
         return  # what is composed for a sweep is what is run
     arguments = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     try:

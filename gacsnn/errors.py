@@ -39,6 +39,14 @@ def no_such(kind: str, name: str, known: Iterable[str]) -> str:
     return f"{kind}={name}: no such {kind}{nearest(name, known)}; choose one of {', '.join(known)}"
 
 
+def other_steps(there: int, here: int) -> str:
+    """What to do about a checkpoint whose T is not the one asked for."""
+    return (
+        f"T is {there} there and {here} here, and the gate's temporal attention is tied to T; take T={there}, or train "
+        f"a network with T={here}"
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """', did you mean X?' where a known name is near, else nothing."""
     found = get_close_matches(name, list(known), n=1, cutoff=0.5)

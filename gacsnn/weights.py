@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gacsnn.encoders import GAC
-from gacsnn.errors import InputError
+from gacsnn.errors import InputError, other_steps
 from gacsnn.models import SpikingResNet
 
 # The networks that the authors' programs can build.
@@ -104,14 +104,6 @@ def _check_steps(model: SpikingResNet, given: Mapping[str, Tensor], source: str)
     gated = isinstance(model.encoder, GAC)
     if gated and first is not None and first.dim() > 1 and first.shape[1] != model.T:
         raise InputError(f"{source}: {other_steps(first.shape[1], model.T)}")
-
-
-def other_steps(there: int, here: int) -> str:
-    """What to do about a checkpoint whose T is not the one asked for."""
-    return (
-        f"T is {there} there and {here} here, and the gate's temporal attention is tied to T; take T={there}, or train "
-        f"a network with T={here}"
-    )
 
 
 def _few(names: list[str]) -> str:

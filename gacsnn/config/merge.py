@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from gacsnn.config.messages import validate
-from gacsnn.config.saved import RENAMED, renamed, to_dict
+from gacsnn.config.names import RENAMED, renamed
+from gacsnn.config.saved import to_dict
 from gacsnn.config.schema import Config
 
 # What may change when a run goes on: how long, and on what.

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from gacsnn.config.names import RENAMED
 from gacsnn.config.schema import Config, options
 from gacsnn.errors import InputError, nearest, no_such
 
@@ -76,6 +77,9 @@ def one_line(message: str) -> str:
 
 
 def unknown_option(key: str) -> str:
+    for changes in RENAMED.values():
+        if key in changes:
+            return f"{key}: this option is called {changes[key]} now"
     names = [*Config.model_fields, *options()]
     if key in names:
         group = key.rsplit(".", 1)[0]

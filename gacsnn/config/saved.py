@@ -1,7 +1,6 @@
 """A config as a run saves it: in `config.yaml` and in checkpoints, with the number of the schema that it follows.
 
-An option that is added has a default in the schema, and old files are read as they are. Where a name changes, SCHEMA
-grows by one and RENAMED gets a row.
+An option that is added has a default in the schema, and old files are read as they are; `names.py` has the names that changed.
 """
 
 from collections.abc import Mapping
@@ -11,19 +10,9 @@ from typing import Any
 import yaml
 
 from gacsnn.config.messages import validate
+from gacsnn.config.names import RENAMED, SCHEMA, renamed
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-
-SCHEMA = 2
-
-# By the schema that renamed them: options under their old and their new names, dotted. Files without a number are of 1.
-RENAMED: dict[int, dict[str, str]] = {
-    2: {
-        "dataset.pictures": "dataset.images",
-        "dataset.check_pictures": "dataset.check_images",
-        "dataset.bad_pictures": "dataset.bad_images",
-    },
-}
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -59,17 +48,6 @@ def check_schema(schema: Any, source: str) -> None:
         raise InputError(
             f"{source}: of schema {schema}, and this version of gacsnn reads 1 to {SCHEMA}; a later one is needed"
         )
-
-
-def renamed(values: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
-    """A nested dictionary with one key renamed where it is there; `old` and `new` are dotted, in the same group."""
-    *groups, name = old.split(".")
-    if not groups:
-        return {new if key == name else key: value for key, value in values.items()}
-    group, rest = groups[0], (old.partition(".")[2], new.partition(".")[2])
-    if not isinstance(values.get(group), Mapping):
-        return dict(values)
-    return {**values, group: renamed(values[group], *rest)}
 
 
 def to_yaml(config: Config) -> str:

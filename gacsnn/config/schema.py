@@ -237,7 +237,7 @@ class Energy(Options):
 
     mac_pj: Positive = option("energy of a multiply-accumulate, pJ")
     ac_pj: Positive = option("energy of an accumulate, pJ")
-    encoder: Literal["once", "repeated"] = option("count stem and gate once a image, or T times as released")
+    encoder: Literal["once", "repeated"] = option("count stem and gate once per image, or T times as released")
 
 
 class Train(Options):
@@ -304,17 +304,6 @@ def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:
         if inner or field.description is not None:  # a group's `name` is chosen with GROUP=NAME, and has no help
             found |= inner or {prefix + name: str(field.description)}
     return found
-
-
-def names(kind: Any, key: str) -> set[str]:
-    """The values that a dotted option may have, where they are a few names: `optimizer.name` -> {sgd, adam, adamw}."""
-    first, _, rest = key.partition(".")
-    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        return {name for variant in get_args(kind) if variant is not type(None) for name in names(variant, key)}
-    if first not in kind.model_fields:
-        return set()
-    annotation = kind.model_fields[first].annotation
-    return names(annotation, rest) if rest else set(get_args(annotation))
 
 
 def options_help() -> str:

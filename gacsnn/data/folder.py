@@ -11,15 +11,13 @@ from gacsnn.data.images import Images, decode
 from gacsnn.data.splits import Splits, held_out, split_training
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import Progress, log
+from gacsnn.runtime.files import check_root
 
 
 def load(options: Folder) -> Splits:
-    """Raises InputError for a missing or empty folder, classes that differ, a image that cannot be decoded."""
+    """Raises InputError for a missing or empty folder, classes that differ, an image that cannot be decoded."""
+    check_root(options)
     root = Path(options.root)
-    if not root.is_dir():
-        raise InputError(
-            f"dataset.root={root}: no such folder; give the one that holds {options.train_folder}/ or class folders"
-        )
     train_folder, test_folder = root / options.train_folder, root / options.test_folder
     if test_folder.is_dir() and not train_folder.is_dir():
         raise InputError(

@@ -1,4 +1,4 @@
-"""The batches of a split, and their way from bytes on the CPU to normalised images on the device.
+"""The batches of a split.
 
 Which images make a batch and how each is augmented depends on (seed, epoch, position) alone, so neither the number of
 worker processes nor an interruption changes a run.
@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from gacsnn.data.images import Images
-from gacsnn.runtime.device import Machine
 from gacsnn.runtime.signals import leave_signals_to_parent
 
 Loader = DataLoader[tuple[Tensor, Tensor]]
@@ -79,19 +78,3 @@ def begin_epoch(loader: Loader, epoch: int, first_batch: int = 0) -> None:
     assert isinstance(loader.batch_sampler, EpochBatchSampler)
     loader.batch_sampler.epoch = epoch
     loader.batch_sampler.first_batch = first_batch
-
-
-class Normalise:
-    """uint8 [B, 3, H, W] -> float32 (pixel / 255 - mean) / std, on the machine's device and in its memory format."""
-
-    def __init__(self, mean: list[float], std: list[float], machine: Machine) -> None:
-        self.machine = machine
-        # One multiplication and one addition a pixel: x / 255 / std - mean / std.
-        scale = 1 / (255 * torch.tensor(std, dtype=torch.float64))
-        shift = -torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
-        self.scale = scale.float().view(3, 1, 1).to(machine.device)
-        self.shift = shift.float().view(3, 1, 1).to(machine.device)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        moved = images.to(self.machine.device, non_blocking=True)
-        return (moved * self.scale + self.shift).contiguous(memory_format=self.machine.memory_format)

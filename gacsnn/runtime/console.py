@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TextIO
 
@@ -36,8 +36,10 @@ class _Console(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = label + ("warning: " if record.levelno >= logging.WARNING else "")
-        for line in record.getMessage().split("\n"):
-            write_line(prefix + line if line else "", sys.stdout)
+        # Where nobody reads any more (a worker whose sweep was killed), the run still saves what it did.
+        with suppress(OSError):
+            for line in record.getMessage().split("\n"):
+                write_line(prefix + line if line else "", sys.stdout)
 
 
 def write_line(line: str, file: TextIO) -> None:

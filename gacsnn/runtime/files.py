@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from gacsnn.config.schema import Folder
 from gacsnn.errors import InputError
 from gacsnn.runtime.signals import uninterrupted
 
@@ -25,6 +26,14 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def check_root(options: Folder) -> None:
+    """Raises InputError when the folder of a data set in class folders is not there."""
+    if not Path(options.root).is_dir():
+        raise InputError(
+            f"dataset.root={options.root}: no such folder; give the one that holds {options.train_folder}/ or class folders"
+        )
 
 
 def check_file(path: Path, option: str) -> None:

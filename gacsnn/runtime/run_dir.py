@@ -19,7 +19,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gacsnn.config.saved import load, renamed, to_yaml
+from gacsnn.config.names import renamed
+from gacsnn.config.saved import load, to_yaml
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import write_text

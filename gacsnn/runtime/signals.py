@@ -1,6 +1,7 @@
 """Signals: the one place that sets handlers for Ctrl-C and SIGTERM."""
 
 import ctypes
+import os
 import signal
 import sys
 import threading
@@ -68,9 +69,11 @@ def leave_signals_to_parent(_worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int) -> None:
     """Have the kernel send SIGTERM to this process when its parent ends, however that is."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it ended before
+        sys.exit(128 + signal.SIGTERM)
 
 
 @contextmanager

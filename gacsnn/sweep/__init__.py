@@ -1,14 +1,16 @@
 """Hydra's side of a sweep: `hydra/sweeper=study`, the Optuna sweeper made to share, resume, prune and try again.
 
-It is hydra-optuna-sweeper with another loop: its options, search spaces and samplers are those of that plugin. Trials are
-asked for one at a time by as many processes as there are (`claims.py` has the rules), and each runs through Hydra's
-launcher as a complete run in `<hydra.sweep.dir>/<number of the trial>`.
+It is hydra-optuna-sweeper with another loop: its options, search spaces and samplers are those of that plugin, but for TPE's
+defaults. Trials are asked for one at a time by as many processes as there are (`claims.py` has the rules), and each runs
+through Hydra's launcher as a complete run in `<hydra.sweep.dir>/<number of the trial>`.
 
-options   `hydra.sweeper` and its checks           storage   the study in Optuna's storage
-plugin    what Hydra calls                          leases    whose trial is whose, and who is dead
-search    search space -> points, samplers          claims    which trial is next
-loop      points -> runs -> values                  trial     a job's side; reporter tells the study of its epochs
-workers   several processes on one machine
+plugin      what Hydra calls                     storage   the study in Optuna's storage
+options     `hydra.sweeper` and its checks       leases    whose trial is whose, and who is dead
+objectives  what can be searched for             claims    which trial is next
+search      search space -> configs, points      trial     a job's side: which trial it is, what it returns
+samplers    samplers and pruners                 reporter  what a run tells its trial
+loop        points -> runs -> values             status    how far the study is
+workers     several processes on one machine     conclude  the test split of the best, and what was found
 
 This folder and launch.py are the only places that know Hydra.
 """

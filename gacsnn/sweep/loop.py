@@ -10,12 +10,12 @@ from typing import Any
 
 import optuna
 from hydra.plugins.launcher import Launcher
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from gacsnn.config.merge import config_hash
 from gacsnn.config.messages import first_line
 from gacsnn.errors import InputError, Pruned, SweepError
-from gacsnn.runtime.console import labelled, log
+from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
@@ -23,8 +23,9 @@ from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials,
 from gacsnn.sweep.leases import lease
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.reporter import TrialReporter
-from gacsnn.sweep.search import Compose, Search, grid_size, make, probes, rehearse, sampler_of, study_identity
-from gacsnn.sweep.status import finished, status
+from gacsnn.sweep.samplers import make, rehearse, sampler_of
+from gacsnn.sweep.search import Compose, Search, grid_size, probes, study_identity
+from gacsnn.sweep.status import scores, status
 from gacsnn.sweep.storage import open_storage, open_study
 from gacsnn.sweep.trial import TRIAL
 
@@ -179,40 +180,3 @@ class Sweep:
 
 def log_trial(trial: optuna.Trial, text: str) -> None:
     log.info(f"trial {trial.number}: {text}")
-
-
-def scores(objectives: Sequence[str], values: Sequence[float]) -> str:
-    """`validation_top1 96.3, energy_mj 0.0013`."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in zip(objectives, values, strict=True))
-
-
-def conclude(sweep: Sweep) -> None:
-    """When all trials are done: read the test split for the best ones, and show what was found."""
-    done = finished(sweep.study)
-    if done < sweep.n_trials:
-        log.info(f"study {sweep.name}: {done} of {sweep.n_trials} trials done; others are at work on the rest")
-        return
-    best = sweep.study.best_trials
-    if sweep.options.test == "best":
-        for trial in best:
-            read_test_split(sweep, trial)
-    for trial in best:
-        values = scores(sweep.options.objectives, trial.values)
-        params = " ".join(f"{name}={value}" for name, value in trial.params.items())
-        log.info(f"best: trial {trial.number}, {values}: {params} -> {trial.user_attrs['run']}")
-    log.info(f"python launch.py task=study study={sweep.folder} shows the study")
-
-
-def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
-    """Read the test split with the run of this trial, if nobody has yet."""
-    run_dir = RunDirectory(Path(trial.user_attrs["run"]))
-    result = run_dir.read_result()
-    if result is not None and result["top1"] is not None:
-        return
-    path = run_dir.path
-    names = [*sweep.search.overrides(trial.params), "task.test=true", f"resume='{path}'"]
-    names = [name for name in names if name != "task.test=false"]
-    job = [*names, f"hydra.sweep.subdir='{path.name}'"]
-    with labelled(f"trial {trial.number}: "):
-        (returned,) = sweep.launcher.launch([job], initial_job_idx=trial.number)
-    returned.return_value  # noqa: B018  raises what the job raised

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, SamplerConfig
+from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, TPESamplerConfig
 from omegaconf import MISSING, DictConfig
 
 from gacsnn.errors import InputError, nearest
@@ -12,18 +12,13 @@ from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
 
 
 @dataclass
-class TPE(SamplerConfig):
+class TPE(TPESamplerConfig):
     """TPE that looks at the parameters together, and keeps away from what other workers are trying.
 
     The plugin's own looks at each alone, so that workers ask for the same point; `benchmarks/sampler.py` compares them.
     """
 
-    _target_: str = "optuna.samplers.TPESampler"
-    seed: int | None = None
-    n_startup_trials: int = 10
-    n_ei_candidates: int = 24
-    multivariate: bool | None = None  # null: with one objective, as is Optuna 5's own default
-    group: bool = False  # for spaces that depend on what is drawn; a study of ours has one space
+    multivariate: bool = True  # `group` stays false: it is for spaces that depend on what is drawn, and a study has one
     constant_liar: bool = True
 
 

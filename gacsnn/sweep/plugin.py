@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from gacsnn.runtime.console import log, speak
 from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
-from gacsnn.sweep.workers import supervise, sweep_worker
+from gacsnn.sweep.workers import end_with_supervisor, supervise, sweep_worker
 
 
 def register() -> None:
@@ -44,18 +44,21 @@ class StudySweeper(Sweeper):
             InputError: for a mistake in the sweep, before the first trial.
             SweepError: when too many trials failed.
         """
-        from gacsnn.sweep.loop import Sweep, conclude  # brings optuna, which only a sweep wants
+        from gacsnn.sweep.conclude import conclude  # these bring optuna, which only a sweep wants
+        from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.search import composer, read_search
         from gacsnn.sweep.status import StudyBar, finished
 
         assert self.config is not None
         assert self.launcher is not None
         speak()
+        index = sweep_worker()
+        if index is not None:
+            end_with_supervisor()
         options = read_options(self.options)
         search = read_search(options, arguments)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         sweep = Sweep(options, search, folder, composer(self.loader, self.config), self.launcher)
-        index, _count = sweep_worker()
         local = type(self.launcher).__name__ == "BasicLauncher"
         if index is None:
             log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")

@@ -36,7 +36,6 @@ class TrialReporter:
     def __init__(self, study: optuna.Study, number: int, score: str) -> None:
         self.study = study
         self.trial_id = study.get_trials(deepcopy=False)[number]._trial_id
-        self.number = number
         self.score = score
 
     @uninterrupted()

@@ -1,23 +1,19 @@
-"""The search space of a sweep: from `hydra.sweeper.params` and the command line to configs, points and samplers."""
+"""The search space of a sweep: from `hydra.sweeper.params` and the command line to configs and points."""
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import optuna
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
-from hydra.utils import instantiate
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler
 
-from gacsnn.config.merge import flat, identity
-from gacsnn.config.messages import first_line, one_line, validate
+from gacsnn.config.merge import MISSING, flat, identity
+from gacsnn.config.messages import one_line, validate
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.sweep.options import SweepOptions
@@ -96,7 +92,7 @@ def probes(search: Search, compose: Compose) -> list[Config]:
 def study_identity(search: Search, probed: Sequence[Config]) -> dict[str, Any]:
     """What makes trials comparable: the search space, and every option that is the same at all its ends."""
     configs = [flat(identity(config)) for config in probed]
-    same = {key: value for key, value in configs[0].items() if all(c.get(key) == value for c in configs)}
+    same = {key: value for key, value in configs[0].items() if all(c.get(key, MISSING) == value for c in configs)}
     searched = {f"search of {name}": str(distribution) for name, distribution in search.space.items()}
     return searched | same
 
@@ -128,59 +124,3 @@ def grid_point(space: Mapping[str, BaseDistribution], index: int) -> dict[str, A
         index, place = divmod(index, len(values))
         point[name] = values[place]
     return point
-
-
-# Samplers and pruners
-
-
-def make(kind: str, node: DictConfig, **options: Any) -> Any:
-    """A sampler or pruner of its config.
-
-    Raises:
-        InputError: when its constructor refuses the options.
-    """
-    known = ("optuna.samplers.*", "optuna.pruners.*", "hydra_plugins.hydra_optuna_sweeper.*")
-    try:
-        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            return instantiate(OmegaConf.merge(node, options), _execution_whitelist_=known)
-    except Exception as error:  # whatever a constructor says of its arguments
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise InputError(f"hydra.sweeper.{kind}: {node.get('_target_')} cannot be made: {reason}") from None
-
-
-def sampler_of(options: SweepOptions, search: Search) -> Callable[[int], BaseSampler]:
-    """The sampler of the index-th new trial: the same one, however often the study was stopped before."""
-
-    node = options.sampler
-    if options.sampler_name == "TPESampler" and node.get("multivariate") is None:
-        node = OmegaConf.merge(node, {"multivariate": len(options.objectives) == 1})
-    assert isinstance(node, DictConfig)
-
-    def sampler(index: int) -> BaseSampler:
-        if options.sampler_name == "GridSampler":
-            point = grid_point(search.space, index)
-            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-                return optuna.samplers.PartialFixedSampler(point, optuna.samplers.RandomSampler(seed=0))
-        seed = node.get("seed")
-        if seed is None or options.sampler_name == "QMCSampler":  # that one counts its points in the storage
-            return make("sampler", node)
-        return make("sampler", node, seed=seed + index)
-
-    return sampler
-
-
-def rehearse(options: SweepOptions, search: Search) -> None:
-    """Draw a few points in memory: some samplers find out late that a package or a bound is missing.
-
-    Raises:
-        InputError: when the sampler cannot search this space.
-    """
-    rehearsal = optuna.create_study(directions=options.directions)
-    sampler = sampler_of(options, search)
-    for index in range(3):
-        rehearsal.sampler = sampler(index)
-        try:
-            trial = rehearsal.ask(dict(search.space))
-        except (ImportError, ValueError, TypeError, RuntimeError) as error:
-            raise InputError(f"hydra/sweeper/sampler: cannot search this space: {first_line(error)}") from None
-        rehearsal.tell(trial, [float(index)] * len(options.directions))

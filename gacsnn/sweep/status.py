@@ -35,6 +35,11 @@ def status(study: optuna.Study, n_trials: int, objectives: Sequence[str]) -> str
     return ", ".join(part for part in parts if part)
 
 
+def scores(objectives: Sequence[str], values: Sequence[float]) -> str:
+    """`validation_top1 96.3, energy_mj 0.0013`."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in zip(objectives, values, strict=True))
+
+
 class StudyBar:
     """One line on a terminal; nothing elsewhere."""
 
@@ -64,8 +69,11 @@ class StudyBar:
         if self.bar.disable or time.monotonic() - self.looked < CHECK_EVERY:
             return
         self.looked = time.monotonic()
-        with uninterrupted():  # Ctrl-C within a transaction would leave the storage locked
-            done, best = finished(self.study), best_so_far(self.study, self.objectives)
+        try:
+            with uninterrupted():  # Ctrl-C within a transaction would leave the storage locked
+                done, best = finished(self.study), best_so_far(self.study, self.objectives)
+        except Exception:  # a storage that is away for a while: the next look may reach it
+            return
         self.bar.set_postfix_str(best, refresh=False)
         self.bar.update(done - self.bar.n)
         self.bar.refresh()

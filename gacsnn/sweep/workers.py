@@ -14,15 +14,17 @@ from typing import TextIO
 from gacsnn.runtime.console import write_line
 from gacsnn.runtime.signals import end_with_parent
 
-WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and how many there are
+WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and the process that supervises it
 
 
-def sweep_worker() -> tuple[int | None, int]:
-    """(index, count) of this worker process; (None, 1) for the one that the user started."""
-    if WORKER not in os.environ:
-        return None, 1
-    index, count = os.environ[WORKER].split("/")
-    return int(index), int(count)
+def sweep_worker() -> int | None:
+    """The index of this worker process; None for the one that the user started."""
+    return int(os.environ[WORKER].split("/")[0]) if WORKER in os.environ else None
+
+
+def end_with_supervisor() -> None:
+    """For a worker: to end when its supervisor does, however that is."""
+    end_with_parent(int(os.environ[WORKER].split("/")[1]))
 
 
 def supervise(count: int, watch: Callable[[], None]) -> None:
@@ -32,25 +34,28 @@ def supervise(count: int, watch: Callable[[], None]) -> None:
     when this process is killed the workers end, too. What they say comes through here, line by line. `watch` is called
     again and again, to show how far the study is.
     """
-    workers = {index: start_worker(index, count) for index in range(count)}
+    workers = {index: Worker(index, count) for index in range(count)}
+    ended: list[Worker] = []
     replaced = 0
     code = 0
     try:
         while workers:
-            for index, process in list(workers.items()):
-                status = process.poll()
+            for index, worker in list(workers.items()):
+                status = worker.process.poll()
                 if status is None:
                     continue
-                del workers[index]
+                ended.append(workers.pop(index))
                 if status < 0 and replaced < 10 * count:
                     replaced += 1
-                    workers[index] = start_worker(index, count)
+                    workers[index] = Worker(index, count)
                 elif status != 0:
                     code = code or status
             watch()
             time.sleep(0.05)
     finally:
-        stop(list(workers.values()))
+        stop([worker.process for worker in workers.values()])
+        for worker in [*ended, *workers.values()]:
+            worker.finish_relaying()
     if code:
         raise SystemExit(code)
 
@@ -67,34 +72,40 @@ def stop(processes: list[subprocess.Popen[str]]) -> None:
             process.wait()
 
 
-def start_worker(index: int, count: int) -> subprocess.Popen[str]:
-    cores = share(sorted(os.sched_getaffinity(0)), index, count)
-    gpus = visible_gpus()
-    environment = {**os.environ, WORKER: f"{index}/{count}", "OMP_NUM_THREADS": str(len(cores))}
-    if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
+class Worker:
+    """One worker process, and the threads that pass on what it says."""
 
-    def begin() -> None:
-        os.sched_setaffinity(0, cores)
-        end_with_parent()
+    def __init__(self, index: int, count: int) -> None:
+        cores = share(sorted(os.sched_getaffinity(0)), index, count)
+        gpus = visible_gpus()
+        environment = {**os.environ, WORKER: f"{index}/{os.getpid()}", "OMP_NUM_THREADS": str(len(cores))}
+        environment["TQDM_DISABLE"] = "1"  # a bar is no line
+        if gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
+        # A session of its own, so that Ctrl-C reaches it once, through the supervisor.
+        self.process = subprocess.Popen(
+            [sys.executable, *sys.argv],
+            env=environment,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(self.process.pid, cores)
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        pipes = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
+        self.threads = [threading.Thread(target=relay, args=pipe, daemon=True) for pipe in pipes]
+        for thread in self.threads:
+            thread.start()
 
-    # A session of its own, so that Ctrl-C reaches it once, through the supervisor.
-    process = subprocess.Popen(
-        [sys.executable, *sys.argv],
-        env=environment,
-        preexec_fn=begin,
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    for stream, to in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
-        threading.Thread(target=relay, args=(stream, to), name=f"worker {index}", daemon=True).start()
-    return process
+    def finish_relaying(self) -> None:
+        """Wait for its last lines; not for ever, because a process that it left may hold the pipe open."""
+        for thread in self.threads:
+            thread.join(timeout=30)
 
 
 def relay(stream: TextIO, to: TextIO) -> None:

@@ -4,12 +4,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import get_args
 
-from gacsnn.config.merge import CHANGEABLE, differences, inherit, sections
+from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
-from gacsnn.config.schema import Config, Evaluate, ShowStudy, Train
-from gacsnn.errors import InputError
-from gacsnn.runtime.files import check_file
+from gacsnn.config.schema import Config, Evaluate, Folder, ShowStudy, Train
+from gacsnn.errors import InputError, other_steps
+from gacsnn.runtime.files import check_file, check_root
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
+
+# The groups that are chosen by name, so that their options depend on the choice.
+NAMED = ("dataset", "model", "encoder", "optimizer", "scheduler", "loss")
 
 
 def checked(config: Config, overridden: Collection[str] | None) -> Config:
@@ -20,7 +23,9 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
     """
     task = config.task.name
     if isinstance(config.task, Train) and config.resume is not None:
-        return resumed(config, overridden, RunDirectory(Path(config.resume)))
+        config = resumed(config, overridden, RunDirectory(Path(config.resume)))
+        check_data(config)
+        return config
     if isinstance(config.task, Evaluate) and config.checkpoint is None:
         raise InputError(f"task={task}: checkpoint=FILE says what to measure, such as RUN/checkpoints/best.pt")
     if isinstance(config.task, Evaluate) and config.resume is not None:
@@ -29,9 +34,40 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         check_new_directory(config.output_dir)
         if config.checkpoint is not None:
             check_file(Path(config.checkpoint), "checkpoint")
+        check_data(expected(config, overridden))
     if isinstance(config.task, ShowStudy) and config.study is None:
         raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
     return config
+
+
+def expected(config: Config, overridden: Collection[str] | None) -> Config:
+    """The config that a task will have, as far as it can be told without torch: a measurement takes the checkpoint's."""
+    saved = None
+    if isinstance(config.task, Evaluate) and config.checkpoint is not None:
+        saved = beside(Path(config.checkpoint))
+    return config if saved is None else as_measured(saved, config, overridden, f"checkpoint={config.checkpoint}")
+
+
+def as_measured(saved: Config, config: Config, overridden: Collection[str] | None, source: str) -> Config:
+    """The config of a checkpoint of ours, with what the user may change of it for a measurement."""
+    here = ("task", "checkpoint", "resume", "output_dir", "hardware", "limit_eval", "energy")
+    config = inherit(saved, config, overridden, always=here)
+    if config.T != saved.T and saved.encoder.name == "gac":
+        raise InputError(f"{source}: {other_steps(saved.T, config.T)}")
+    if overridden is None or not {"dataset.mean", "dataset.std"} & set(
+        overridden
+    ):  # what the network was trained to see
+        trained = {name: getattr(saved.dataset, name) for name in ("mean", "std", "measured")}
+        config = config.model_copy(update={"dataset": config.dataset.model_copy(update=trained)})
+    if differ := differences(sections(saved, ARCHITECTURE), sections(config, ARCHITECTURE)):
+        raise InputError(f"{source}: of another architecture: {differ}")
+    return config
+
+
+def check_data(config: Config) -> None:
+    """Raises InputError when the folder of the images is not there; what is in it is looked at with torch."""
+    if isinstance(config.dataset, Folder):
+        check_root(config.dataset)
 
 
 def saved_choices(given: Mapping[str, str]) -> dict[str, str]:
@@ -46,10 +82,10 @@ def saved_choices(given: Mapping[str, str]) -> dict[str, str]:
     """
     if {"experiment", "preset", "sweeps"} & set(given):
         return {}  # these set whole groups, and nothing is inherited
-    groups = {key.split(".")[0] for key in given if "." in key} - set(given)
+    groups = {key.split(".")[0] for key in given if "." in key} & set(NAMED) - set(given)
     saved = saved_config(given) if groups else None
     values = {} if saved is None else to_dict(saved)
-    return {group: values[group]["name"] for group in sorted(groups) if "name" in values.get(group, ())}
+    return {group: values[group]["name"] for group in sorted(groups) if values}
 
 
 def saved_config(given: Mapping[str, str]) -> Config | None:
@@ -57,16 +93,26 @@ def saved_config(given: Mapping[str, str]) -> Config | None:
     if "resume" in given:
         run_dir = RunDirectory(Path(given["resume"]))
         return run_dir.read_config() if run_dir.config_path.exists() else None
-    if given.get("task") not in get_args(Evaluate.model_fields["name"].annotation):
-        return None
     path = Path(given.get("checkpoint", ""))
-    beside = RunDirectory(path.absolute().parent.parent)
-    if not path.is_file() or (path.parent.name == "checkpoints" and beside.config_path.exists()):
-        return beside.read_config() if path.is_file() else None
+    if given.get("task") not in get_args(Evaluate.model_fields["name"].annotation) or not path.is_file():
+        return None
+    if (saved := beside(path)) is not None:
+        return saved
     from gacsnn.training.checkpoint import read_any  # brings torch: only for a checkpoint away from its run directory
 
     content = read_any(path)
     return from_saved(content["config"], f"checkpoint={path}") if "config" in content else None
+
+
+def beside(path: Path) -> Config | None:
+    """The config of the run directory in which a checkpoint lies, if it lies in one whose config can be read."""
+    run_dir = RunDirectory(path.absolute().parent.parent)
+    if path.parent.absolute() != run_dir.checkpoints or not run_dir.config_path.exists():
+        return None
+    try:
+        return run_dir.read_config()
+    except InputError:
+        return None  # the checkpoint holds it as well
 
 
 def resumed(config: Config, overridden: Collection[str] | None, run_dir: RunDirectory) -> Config:

@@ -3,26 +3,17 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from gacsnn.config.merge import ARCHITECTURE, differences, inherit, sections
 from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Evaluate
 from gacsnn.energy import Row
 from gacsnn.errors import InputError
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, make_directory
-from gacsnn.tasks.experiment import (
-    Experiment,
-    account,
-    announce,
-    measured,
-    prepare,
-    put_weights,
-    run_name,
-    write_energy,
-)
+from gacsnn.tasks.checks import as_measured
+from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, run_name
+from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.training import checkpoint
 from gacsnn.training.metrics import evaluate
-from gacsnn.weights import other_steps
 
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:
@@ -38,7 +29,7 @@ def measure_checkpoint(config: Config, overridden: Collection[str] | None) -> tu
     source, split = f"checkpoint={config.checkpoint}", config.task.split
     content = checkpoint.read_any(Path(config.checkpoint))
     if "config" in content:
-        config = as_saved(from_saved(content["config"], source), config, overridden, source)
+        config = as_measured(from_saved(content["config"], source), config, overridden, source)
     experiment = prepare(config)
     if "classes" in content:
         check_classes(content["classes"], experiment, source)
@@ -68,22 +59,6 @@ def measure_checkpoint(config: Config, overridden: Collection[str] | None) -> tu
     write_energy(rows, run_dir)
     run_dir.write_result(result)
     return result, rows, run_dir
-
-
-def as_saved(saved: Config, config: Config, overridden: Collection[str] | None, source: str) -> Config:
-    """The config of a checkpoint of ours, with what the user may change of it for a measurement."""
-    here = ("task", "checkpoint", "resume", "output_dir", "hardware", "limit_eval", "energy")
-    config = inherit(saved, config, overridden, always=here)
-    if config.T != saved.T and saved.encoder.name == "gac":
-        raise InputError(f"{source}: {other_steps(saved.T, config.T)}")
-    if overridden is None or not {"dataset.mean", "dataset.std"} & set(
-        overridden
-    ):  # what the network was trained to see
-        trained = {name: getattr(saved.dataset, name) for name in ("mean", "std", "measured")}
-        config = config.model_copy(update={"dataset": config.dataset.model_copy(update=trained)})
-    if differ := differences(sections(saved, ARCHITECTURE), sections(config, ARCHITECTURE)):
-        raise InputError(f"{source}: of another architecture: {differ}")
-    return config
 
 
 def check_classes(there: list[str], experiment: Experiment, source: str) -> None:

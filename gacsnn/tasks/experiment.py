@@ -1,4 +1,4 @@
-"""From a config to data, network and device; and from what was measured to the files of a run. The tasks share it."""
+"""From a config to data, network and device. The tasks share it."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -13,20 +13,16 @@ from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config
 from gacsnn.data import load_splits
 from gacsnn.data.images import Images
-from gacsnn.data.loader import Loader, Normalise, batches
+from gacsnn.data.loader import Loader, batches
+from gacsnn.data.normalise import Normalise
 from gacsnn.data.splits import Splits
 from gacsnn.encoders import ENCODERS, GAC
-from gacsnn.energy import Row, energy_account, totals
-from gacsnn.errors import InputError
+from gacsnn.errors import InputError, other_steps
 from gacsnn.models import SpikingResNet, create_model, find_network
 from gacsnn.neuron import NEURONS
-from gacsnn.report.energy import draw_rates, write_csv
 from gacsnn.runtime.console import log
 from gacsnn.runtime.device import Machine, prepare_machine
-from gacsnn.runtime.provenance import provenance
-from gacsnn.runtime.run_dir import RunDirectory
-from gacsnn.training.metrics import Score
-from gacsnn.weights import load_reference, load_weights, other_steps
+from gacsnn.weights import load_reference, load_weights
 
 
 @dataclass(frozen=True)
@@ -109,34 +105,6 @@ def announce(experiment: Experiment, folder: Path) -> None:
         f"{config.model.name} (width {config.model.width:g}), {config.encoder.name}, T={config.T}: "
         f"{parameter_count(model):,} parameters on {experiment.machine.describe()}, {config.hardware.precision} -> {folder}"
     )
-
-
-def account(score: Score, experiment: Experiment) -> list[Row]:
-    """Where the energy per image goes, at the firing rates just measured."""
-    image, _ = experiment.splits.test[0, 0]
-    size = (image.shape[-2], image.shape[-1])
-    return energy_account(experiment.model, size, score.rates_by_step, **experiment.config.energy.model_dump())
-
-
-def write_energy(rows: list[Row], run_dir: RunDirectory) -> None:
-    write_csv(rows, run_dir.energy_path)
-    draw_rates(run_dir.energy_path, run_dir.firing_rates_path)
-
-
-def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
-    """The part of `result.json` that training and evaluation share."""
-    return {
-        "top1": score.top1,
-        "top5": score.top5,
-        "loss": score.loss,
-        "firing_rate": score.firing_rate,
-        **totals(rows),
-        "energy_constants": experiment.config.energy.model_dump(),
-        "split": split,
-        "images": score.images,
-        "params": parameter_count(experiment.model),
-        **provenance(experiment.config, experiment.machine.describe()),
-    }
 
 
 def run_name(config: Config) -> str:

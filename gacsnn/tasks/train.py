@@ -10,16 +10,8 @@ from gacsnn.errors import DivergenceError, InputError
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, make_directory
-from gacsnn.tasks.experiment import (
-    Experiment,
-    account,
-    announce,
-    measured,
-    prepare,
-    put_weights,
-    run_name,
-    write_energy,
-)
+from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, run_name
+from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.training import checkpoint
 from gacsnn.training.loop import train
 from gacsnn.training.metrics import Score, evaluate

@@ -1,8 +1,8 @@
 """Checkpoints: written whole, read safely.
 
 A checkpoint of ours is a dictionary of tensors, numbers, strings and lists only, so that `weights_only=True` reads it:
-`model`, `optimizer`, `scheduler`, `scaler`, `train_state` (epochs, steps, best score, ...), `rng`, `config`, `classes`, and
-`schema`, the number of the config's schema. One of an older schema is read under today's names (`migrate`).
+`model`, `optimizer`, `scheduler`, `scaler`, `train_state` (epochs, steps, best score, ...), `rng`, `drawn`, `classes` and
+`config`, which says the number of its schema. One of an older schema is read under today's names (`migrate`).
 """
 
 import warnings
@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gacsnn.config.saved import SCHEMA, check_schema, renamed
+from gacsnn.config.names import renamed
+from gacsnn.config.saved import check_schema
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import check_file, write_whole
 
@@ -28,7 +29,7 @@ WRAPPERS = ("state_dict", "model", "net")
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint; a reader finds the old one or the new one, never a part."""
-    write_whole(path, lambda file: torch.save({"format": FORMAT, "schema": SCHEMA, **content}, file))
+    write_whole(path, lambda file: torch.save({"format": FORMAT, **content}, file))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def read_any(path: Path) -> dict[str, Any]:
             raise InputError(
                 f"checkpoint={path}: this file is of format {content['format']}, and this version reads {FORMAT}"
             )
-        check_schema(content.get("schema", 1), f"checkpoint={path}")
+        check_schema(schema_of(content), f"checkpoint={path}")
         content = migrate(content)
         if missing := [key for key in KEYS if not isinstance(content.get(key), KEYS[key])]:
             raise InputError(f"checkpoint={path}: this file is damaged: it lacks {', '.join(missing)}")
@@ -75,13 +76,14 @@ def read_any(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
+def schema_of(content: Mapping[str, Any]) -> Any:
+    config = content.get("config")
+    return config.get("schema", 1) if isinstance(config, Mapping) else 1
+
+
 def migrate(content: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint of an older schema under today's names; its config is migrated where it is read."""
-    if (
-        content.get("schema", 1) < 2
-        and isinstance(content.get("done"), dict)
-        and isinstance(content.get("model"), dict)
-    ):
+    if schema_of(content) < 2 and isinstance(content.get("done"), dict) and isinstance(content.get("model"), dict):
         state = renamed(content["done"], "pictures", "images")
         old, new = "encoder.temporal.perceptron.", "encoder.temporal.mlp."
         model = {name.replace(old, new): weight for name, weight in content["model"].items()}

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gacsnn.config.schema import Config, Train
-from gacsnn.data.loader import Loader, Normalise, begin_epoch, image_count
+from gacsnn.data.loader import Loader, begin_epoch, image_count
+from gacsnn.data.normalise import Normalise
 from gacsnn.errors import DivergenceError
 from gacsnn.runtime.console import Progress, duration, log
 from gacsnn.runtime.run_dir import OnEpochEnd, RunDirectory

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gacsnn.data.loader import Loader, Normalise, image_count
+from gacsnn.data.loader import Loader, image_count
+from gacsnn.data.normalise import Normalise
 from gacsnn.energy import firing_rates
 from gacsnn.runtime.console import Progress
 from gacsnn.runtime.device import Machine

@@ -1,4 +1,4 @@
-"""A run that is interrupted anywhere, also within an epoch, ends as one that never was: the same weights and metrics, bit for bit."""
+"""A run that is interrupted anywhere, also within an epoch, ends with the same weights and metrics as one that never was."""
 
 import os
 import random

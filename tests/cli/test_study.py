@@ -1,4 +1,4 @@
-"""task=study: a study as a table, pictures and a page."""
+"""task=study: a study as a table, figures and a page."""
 
 from pathlib import Path
 

@@ -138,12 +138,38 @@ def test_ctrl_c_saves_the_trial_and_the_sweep_goes_on_later(tmp_path: Path) -> N
     assert [owner for owner in owners if process_start(owner["pid"]) == owner["start"]] == [], "a worker lives on"
 
 
+def test_trials_of_a_sweep_whose_supervisor_is_killed_are_taken_up(tmp_path: Path) -> None:
+    """The workers' standard output breaks with it: that is not the trials' fault."""
+    command = ("-m", *SEARCH, "epochs=2000", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
+    process = start(tmp_path, *command)
+    wait_for(lambda: len(list((tmp_path / FOLDER).glob("*/checkpoints/last.pt"))) == 2, process)
+    process.kill()
+    process.wait()
+    owners = [trial.user_attrs["owner"] for trial in load(tmp_path / FOLDER).trials]
+    deadline = time.monotonic() + 30
+    while any(process_start(owner["pid"]) == owner["start"] for owner in owners):
+        assert time.monotonic() < deadline, "a worker lives on"
+        time.sleep(0.1)
+    for trial in load(tmp_path / FOLDER).trials:
+        assert trial.state == TrialState.RUNNING or "died" in trial.user_attrs, trial.user_attrs
+
+
 def test_workers_share_the_trials(tmp_path: Path) -> None:
     process = start(tmp_path, "-m", *SEARCH, "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2")
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     study = check_whole(tmp_path, 6)
     assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 2
+
+
+def test_of_processes_that_conclude_together_one_tests_and_all_end_well(launch: Launch, tmp_path: Path) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=2")
+    assert launch(*command, "hydra.sweeper.test=none").code == 0
+    processes = [start(tmp_path, *command) for _ in range(3)]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    best = {trial.number for trial in load(tmp_path / FOLDER).best_trials}
+    assert sum(output.count("on the test split") for output in outputs) == len(best)
 
 
 def test_two_terminals_share_one_study(tmp_path: Path) -> None:

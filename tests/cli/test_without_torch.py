@@ -60,6 +60,12 @@ WRONG = [
     ["task=evaluate"],
     ["task=energy", "checkpoint=nowhere.pt"],
     ["task=evaluate", "checkpoint=nowhere.pt", "dataset.root=x"],
+    ["task=evaluate", "checkpoint=run/checkpoints/best.pt", "T=6"],
+    ["task=evaluate", "checkpoint=run/checkpoints/best.pt", "model=resnet34"],
+    ["task=evaluate", "checkpoint=run/checkpoints/best.pt", "dataset.pictures=3"],
+    ["dataset=image_folder", "dataset.root=nowhere"],
+    ["resume=damaged", "dataset.images=100"],
+    ["resume=later", "dataset.images=100"],
     ["task=evaluate", "resume=x", "checkpoint=y"],
     ["task=study"],
     ["task=study", "study=nowhere"],
@@ -81,6 +87,9 @@ def test_what_is_right_and_needs_no_network_and_what_is_wrong(tmp_path: Path) ->
     frozen = ROOT / "tests" / "frozen" / "schema1"
     shutil.copytree(frozen / "run", tmp_path / "run")
     shutil.copytree(frozen / "study", tmp_path / "study")
+    for name, text in (("damaged", "]["), ("later", "schema: 1000")):
+        shutil.copytree(frozen / "run", tmp_path / name)
+        (tmp_path / name / "config.yaml").write_text(text)
     with sqlite3.connect(tmp_path / "study" / "study.db") as database:
         database.executescript((tmp_path / "study" / "study.sql").read_text())
     about = tmp_path / "study" / "study.json"

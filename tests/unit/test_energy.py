@@ -106,7 +106,7 @@ IMAGENET34 = Size("imagenet", "resnet34", 224, 1000, 7, 112, [(64, 3, 56), (128,
 
 
 def by_hand(size: Size, T: int) -> dict[str, int]:
-    """Multiply-accumulates of a image, the encoder once: outputs of each layer times weights of each output."""
+    """Multiply-accumulates of an image, the encoder once: outputs of each layer times weights of each output."""
     places = size.after_stem**2
     macs = {
         "stem": 64 * places * 3 * size.kernel**2,
@@ -155,7 +155,7 @@ def test_operations_are_those_counted_by_hand(size: Size, T: int) -> None:
     assert sum(macs.values()) == sum(expected.values()) + (2 * 2 if T == 1 else 0)
 
 
-# SPEC section 5, GMAC a image: stem, gate and stages as released, then all as released and all with the encoder once.
+# SPEC section 5, GMAC an image: stem, gate and stages as released, then all as released and all with the encoder once.
 PUBLISHED = [
     (CIFAR18, 4, [0.007, 0.537, 3.355, 3.355, 2.147], 9.40, 8.99),
     (CIFAR18, 6, [0.011, 0.805, 5.033, 5.033, 3.221], 14.10, 13.42),
@@ -332,7 +332,7 @@ def test_a_silent_network_costs_its_stem_and_gate() -> None:
     assert totals(rows)["energy_full_mj"] == pytest.approx(4.6e-9 * multiplied)
 
 
-# Published: millijoules a image, and the mean firing rate that it implies.
+# Published: millijoules an image, and the mean firing rate that it implies.
 IMPLIED = [
     (IMAGENET18, 4, 1.49, 0.154),
     (IMAGENET18, 6, 2.34, 0.195),

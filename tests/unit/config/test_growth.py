@@ -1,17 +1,18 @@
 """A config that grows: options that are added and names that change cost no old run its hash or its readability."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from program import ROOT, composed, config
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from gacsnn import encoders, models, neuron
 from gacsnn.config import schema
 from gacsnn.config.merge import config_hash, identity
-from gacsnn.config.saved import RENAMED, SCHEMA, from_saved, load, renamed, to_dict, to_saved, to_yaml
+from gacsnn.config.names import RENAMED, SCHEMA, renamed
+from gacsnn.config.saved import from_saved, load, to_dict, to_saved, to_yaml
 from gacsnn.config.schema import Config, Hardware, Options, option
 from gacsnn.data import SOURCES
 from gacsnn.errors import InputError
@@ -28,7 +29,7 @@ class LaterConfig(Config):
     """Tomorrow's schema: one more option in a group, one more beside the groups."""
 
     hardware: LaterHardware
-    save_every_minutes: float = Field(default=10.0)
+    clip_gradients: float = Field(default=0.0)
 
 
 def test_an_added_option_changes_no_hash_until_it_is_used() -> None:
@@ -36,7 +37,7 @@ def test_an_added_option_changes_no_hash_until_it_is_used() -> None:
     later = LaterConfig.model_validate(to_dict(old))
     assert identity(later) == identity(old)
     assert config_hash(later) == config_hash(old)
-    used = LaterConfig.model_validate({**to_dict(old), "save_every_minutes": 1.0})
+    used = LaterConfig.model_validate({**to_dict(old), "clip_gradients": 1.0})
     assert config_hash(used) != config_hash(old)
     inner = {**to_dict(old), "hardware": {**to_dict(old)["hardware"], "accumulate": 2}}
     assert config_hash(LaterConfig.model_validate(inner)) != config_hash(old)
@@ -77,6 +78,17 @@ def test_every_step_from_schema_1_is_written() -> None:
 # What stands in several places is the same in all
 
 
+def names(kind: Any, key: str) -> set[str]:
+    """The values that a dotted option may have, where they are a few names: `optimizer.name` -> {sgd, adam, adamw}."""
+    first, _, rest = key.partition(".")
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {name for variant in get_args(kind) if variant is not type(None) for name in names(variant, key)}
+    if first not in kind.model_fields:
+        return set()
+    annotation = kind.model_fields[first].annotation
+    return names(annotation, rest) if rest else set(get_args(annotation))
+
+
 def test_the_neurons_of_conf_are_those_of_the_package() -> None:
     files = {file.stem: yaml.safe_load(file.read_text()) for file in (ROOT / "conf" / "neuron").glob("*.yaml")}
     assert files == neuron.NEURONS
@@ -88,7 +100,7 @@ def test_a_lif_without_arguments_is_the_cifar_neuron() -> None:
 
 
 def test_surrogates_are_those_of_the_schema() -> None:
-    assert schema.names(schema.Neuron, "surrogate") == set(neuron.SURROGATES)
+    assert names(schema.Neuron, "surrogate") == set(neuron.SURROGATES)
 
 
 def test_networks_are_those_of_the_schema_and_of_conf() -> None:
@@ -116,7 +128,7 @@ def group_names(group: str) -> set[str]:
     ],
 )
 def test_names_are_the_same_in_schema_table_and_conf(group: str, table: object) -> None:
-    assert schema.names(Config, f"{group}.name") == set(table) == group_names(group)  # type: ignore[call-overload]
+    assert names(Config, f"{group}.name") == set(table) == group_names(group)  # type: ignore[call-overload]
 
 
 def leaves(node: Any, prefix: str) -> set[str]:

@@ -11,7 +11,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from gacsnn.data.images import Images
-from gacsnn.data.loader import Normalise, batches, begin_epoch
+from gacsnn.data.loader import batches, begin_epoch
+from gacsnn.data.normalise import Normalise
 from gacsnn.runtime.device import Machine
 
 

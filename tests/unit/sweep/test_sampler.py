@@ -10,7 +10,8 @@ from program import ROOT
 
 from gacsnn.sweep.options import SweepOptions, read_options
 from gacsnn.sweep.plugin import register
-from gacsnn.sweep.search import Search, sampler_of
+from gacsnn.sweep.samplers import sampler_of
+from gacsnn.sweep.search import Search
 
 register()
 SPACE = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
@@ -28,7 +29,7 @@ def options(*overrides: str) -> SweepOptions:
     ("overrides", "multivariate"),
     [
         (("sweeps=t_lr",), True),
-        (("sweeps=accuracy_energy", "hydra/sweeper/sampler=tpe"), False),
+        (("sweeps=accuracy_energy",), False),
         (("sweeps=t_lr", "hydra.sweeper.sampler.multivariate=false"), False),
     ],
 )

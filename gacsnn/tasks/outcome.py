@@ -1,0 +1,38 @@
+"""From what was measured to the files of a run. The tasks share it."""
+
+from typing import Any
+
+from gacsnn.energy import Row, energy_account, totals
+from gacsnn.report.energy import draw_rates, write_csv
+from gacsnn.runtime.provenance import provenance
+from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.tasks.experiment import Experiment, parameter_count
+from gacsnn.training.metrics import Score
+
+
+def account(score: Score, experiment: Experiment) -> list[Row]:
+    """Where the energy per image goes, at the firing rates just measured."""
+    image, _ = experiment.splits.test[0, 0]
+    size = (image.shape[-2], image.shape[-1])
+    return energy_account(experiment.model, size, score.rates_by_step, **experiment.config.energy.model_dump())
+
+
+def write_energy(rows: list[Row], run_dir: RunDirectory) -> None:
+    write_csv(rows, run_dir.energy_path)
+    draw_rates(run_dir.energy_path, run_dir.firing_rates_path)
+
+
+def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
+    """The part of `result.json` that training and evaluation share."""
+    return {
+        "top1": score.top1,
+        "top5": score.top5,
+        "loss": score.loss,
+        "firing_rate": score.firing_rate,
+        **totals(rows),
+        "energy_constants": experiment.config.energy.model_dump(),
+        "split": split,
+        "images": score.images,
+        "params": parameter_count(experiment.model),
+        **provenance(experiment.config, experiment.machine.describe()),
+    }
