@@ -17,7 +17,8 @@ from gacsnn.report.table import Align, numbers, text, write_csv
 from gacsnn.runtime.console import duration, log
 from gacsnn.runtime.files import write_text
 from gacsnn.sweep.claims import effective_trials
-from gacsnn.sweep.storage import open_storage
+from gacsnn.sweep.status import best_trials
+from gacsnn.sweep.storage import open_storage, run_of, storage_of
 
 
 def show(folder: Path) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def show(folder: Path) -> dict[str, Any]:
     """
     study, objectives = load(folder)
     trials = effective_trials(study)
-    best = study.best_trials if any(trial.state == TrialState.COMPLETE for trial in trials) else []
+    best = best_trials(study)
     rows = [row(trial, objectives, trial.number in {b.number for b in best}) for trial in trials]
     names = columns(rows)
     importance = importances(study)
@@ -44,7 +45,7 @@ def show(folder: Path) -> dict[str, Any]:
     if shares:
         lines += ["importance of the parameters (of what varies in the first objective)"]
         lines += [*text(shares, ["parameter", "share"], ["left", "right"]), ""]
-    lines += [f"best: trial {trial.number} -> {trial.user_attrs.get('run')}" for trial in best]
+    lines += [f"best: trial {trial.number} -> {run_of(trial, folder)}" for trial in best]
     log.info("\n".join([*lines, "", f"figures and study.html in {report}"]))
     counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
     return {"study": study.study_name, "trials": counts, "best": [trial.number for trial in best]}
@@ -55,10 +56,11 @@ def load(folder: Path) -> tuple[optuna.Study, list[str]]:
         about = json.loads((folder / "study.json").read_text())
     except (OSError, ValueError):
         raise InputError(f"study={folder}: no sweep in this folder (it holds no study.json)") from None
+    url = storage_of(folder.absolute(), about)
     try:
-        study = optuna.load_study(study_name=about["study"], storage=open_storage(about["storage"]))
+        study = optuna.load_study(study_name=about["study"], storage=open_storage(url))
     except KeyError:
-        raise InputError(f"study={folder}: the storage {about['storage']} has no study {about['study']}") from None
+        raise InputError(f"study={folder}: the storage {url} has no study {about['study']}") from None
     return study, about["objectives"]
 
 

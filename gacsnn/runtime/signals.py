@@ -1,4 +1,4 @@
-"""Signals: the one place that sets handlers for Ctrl-C and SIGTERM."""
+"""Signals: the one place that sets handlers."""
 
 import ctypes
 import os
@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+# Ctrl-C, the end of a job or a service, a terminal that is closed.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class StopRequested(SystemExit):
-    """Ctrl-C or SIGTERM, noticed where everything is in order: between two steps. The exit code is 128 + the signal's."""
+    """A signal, noticed where everything is in order: between two steps. The exit code is 128 + the signal's."""
 
 
 @dataclass
 class Requests:
-    """What the signals have asked for: `patient` says that somebody will look, `number` which signal came."""
+    """What the signals have asked for: `patient` says that somebody will look, `number` which signal came first."""
 
     patient: bool = False
     number: int | None = None
@@ -27,17 +30,20 @@ _requests = Requests()
 
 
 def handle_signals() -> None:
-    """End on Ctrl-C and SIGTERM with what is open closed on the way; exit code 130 or 143.
+    """End on Ctrl-C, SIGTERM and SIGHUP with what is open closed on the way; exit code 130, 143, 129.
 
-    While somebody looks (`stop_between_steps`) the first signal only asks; the second ends at once.
+    While somebody looks (`stop_between_steps`) the first signal only asks; the second ends at once. Elsewhere it raises at
+    once, and is remembered: what is raised inside a callback of Python's own is lost, and the next look finds it.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    _requests.number = None
+    for number in STOPPING:
         signal.signal(number, on_signal)
 
 
 def on_signal(number: int, _frame: FrameType | None) -> None:
-    if _requests.patient and _requests.number is None:
-        _requests.number = number
+    first = _requests.number is None
+    _requests.number = number
+    if _requests.patient and first:
         return
     if number == signal.SIGINT:
         raise KeyboardInterrupt
@@ -46,26 +52,25 @@ def on_signal(number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def stop_between_steps() -> Iterator[None]:
-    """While the context lasts, signals are noticed by `stop_if_requested` alone."""
-    _requests.patient, _requests.number = True, None
+    """While the context lasts, a signal is noticed by `stop_if_requested` alone."""
+    _requests.patient = True
     try:
         yield
     finally:
-        asked, _requests.patient, _requests.number = _requests.number, False, None
-    if asked is not None:  # it came after the last look
-        raise StopRequested(128 + asked)
+        _requests.patient = False
+    stop_if_requested()  # one that came after the last look
 
 
 def stop_if_requested() -> None:
     """Raises StopRequested when a signal came."""
     if _requests.number is not None:
-        number, _requests.number = _requests.number, None
-        raise StopRequested(128 + number)
+        raise StopRequested(128 + _requests.number)
 
 
 def leave_signals_to_parent(_worker: int) -> None:
-    """For a loader's worker process: its parent hears Ctrl-C too, and ends it."""
+    """For a loader's worker process: its parent hears of Ctrl-C and of a closed terminal too, and ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -78,14 +83,13 @@ def end_with_parent(parent: int) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put off Ctrl-C and SIGTERM to the end of the block: torch.save, interrupted, raises an error of its own instead."""
+    """Put off what stops to the end of the block: torch.save, interrupted, raises an error of its own instead."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pressed: list[tuple[int, FrameType | None]] = []
     before = {
-        number: signal.signal(number, lambda number, frame: pressed.append((number, frame)))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, lambda number, frame: pressed.append((number, frame))) for number in STOPPING
     }
     try:
         yield

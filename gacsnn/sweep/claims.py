@@ -16,8 +16,8 @@ from collections.abc import Callable
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.leases import dead, set_owner
+from gacsnn.runtime.signals import stop_if_requested, uninterrupted
+from gacsnn.sweep.leases import dead, in_doubt, set_owner
 
 INTERRUPTED = "interrupted by the user"
 
@@ -36,16 +36,28 @@ def new_trial_index(study: optuna.Study, number: int) -> int:
 def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
     """Record dead trials as failed, and line up what is to be taken up again."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if reason := dead(trial):
+        if reason := dead(study, trial):
             finish_early(study, trial, reason, EXCESS if excess(study, trial, n_trials) else "died")
     trials = study.get_trials(deepcopy=False)
     taken_up = {trial.user_attrs.get("retry_of") for trial in trials}
     for trial in trials:
         if trial.state == TrialState.FAIL and "died" in trial.user_attrs and trial.number not in taken_up:
-            interrupted = trial.user_attrs["died"] == INTERRUPTED  # by the user, who may do so as often as he likes
-            tries = trial.user_attrs.get("tries", 1) + (not interrupted)
+            # The user may interrupt as often as he likes, and a machine that fails again and again may still get on.
+            fair = trial.user_attrs["died"] == INTERRUPTED or got_on(trials, trial)
+            tries = trial.user_attrs.get("tries", 1) + (not fair)
             if tries <= 1 + max_retries:
                 study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "tries": tries})
+
+
+def got_on(trials: list[FrozenTrial], trial: FrozenTrial) -> bool:
+    """Whether a trial finished an epoch that the one it took up had not."""
+    before = trials[trial.user_attrs["retry_of"]].user_attrs.get("epochs", 0) if "retry_of" in trial.user_attrs else 0
+    return trial.user_attrs.get("epochs", 0) > before
+
+
+def given_up(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that died once too often."""
+    return [t for t in effective_trials(study) if t.state == TrialState.FAIL and "died" in t.user_attrs]
 
 
 def ancestors(trials: list[FrozenTrial], trial: FrozenTrial | optuna.Trial) -> list[int]:
@@ -83,10 +95,11 @@ def claim(
     """
     while True:
         trial = take(study, n_trials, max_retries, seconds, sampler)
+        stop_if_requested()
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if trial is not None or all("owner" in other.user_attrs for other in running):
+        if trial is not None or not any(in_doubt(study, other) for other in running):
             return trial
-        time.sleep(0.5)  # one is about to begin, or its process was killed just then
+        time.sleep(0.5)  # one is about to begin, or its machine may have died: nobody else would take it up
 
 
 # Ctrl-C in the middle of a transaction would leave it open, and the storage locked for all, this process included.

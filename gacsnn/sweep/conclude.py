@@ -1,14 +1,15 @@
 """The end of a sweep: the test split of the best trials, and what was found."""
 
-from pathlib import Path
-
 from filelock import FileLock
 from optuna.trial import FrozenTrial
 
+from gacsnn.errors import SweepError
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.sweep.claims import given_up
 from gacsnn.sweep.loop import Sweep
-from gacsnn.sweep.status import finished, scores
+from gacsnn.sweep.status import best_trials, finished, scores
+from gacsnn.sweep.storage import run_of
 
 
 def conclude(sweep: Sweep) -> None:
@@ -17,7 +18,10 @@ def conclude(sweep: Sweep) -> None:
     if done < sweep.n_trials:
         log.info(f"study {sweep.name}: {done} of {sweep.n_trials} trials done; others are at work on the rest")
         return
-    best = sweep.study.best_trials
+    best = best_trials(sweep.study)
+    ties = len(sweep.study.best_trials) if len(sweep.options.objectives) == 1 else 1
+    if ties > 1:
+        log.info(f"study {sweep.name}: {ties} trials share the best {sweep.options.objectives[0]}; the earliest counts")
     if sweep.options.test == "best":
         with FileLock(
             sweep.folder / ".conclude.lock"
@@ -27,13 +31,20 @@ def conclude(sweep: Sweep) -> None:
     for trial in best:
         values = scores(sweep.options.objectives, trial.values)
         params = " ".join(f"{name}={value}" for name, value in trial.params.items())
-        log.info(f"best: trial {trial.number}, {values}: {params} -> {trial.user_attrs['run']}")
+        log.info(f"best: trial {trial.number}, {values}: {params} -> {run_of(trial, sweep.folder)}")
     log.info(f"python launch.py task=study study={sweep.folder} shows the study")
+    if lost := given_up(sweep.study):
+        numbers = ", ".join(str(trial.number) for trial in lost)
+        raise SweepError(
+            f"study {sweep.name}: {len(lost)} trials were given up (trial {numbers}), each after "
+            f"hydra.sweeper.max_retries={sweep.options.max_retries} retries that finished no further epoch; the last: "
+            f"{lost[-1].user_attrs['died']}"
+        )
 
 
 def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
     """Read the test split with the run of this trial, if nobody has yet."""
-    run_dir = RunDirectory(Path(trial.user_attrs["run"]))
+    run_dir = RunDirectory(run_of(trial, sweep.folder))
     result = run_dir.read_result()
     if result is not None and result["top1"] is not None:
         return

@@ -1,19 +1,22 @@
 """Whose a running trial is, and whether its owner is still there.
 
-An owner (host, process) renews the lease of its trial. It is dead when its process is gone from this host, or, on another
-host, when its lease is over.
+An owner (machine, process) renews the lease of its trial. It is dead when its process is gone from this machine, or, on another
+one, when its lease has not moved for as long as it lasts, by our own clock: those of two machines are never compared.
 """
 
 import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from gacsnn.runtime.signals import uninterrupted
@@ -40,28 +43,70 @@ def boot() -> str:
         return ""
 
 
+def machine() -> dict[str, str]:
+    """Where process numbers mean the same: containers share host name and boot, and number their processes apart."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return {"host": platform.node(), "boot": boot(), "namespace": namespace}
+
+
 def owner() -> dict[str, Any]:
-    return {"host": platform.node(), "boot": boot(), "pid": os.getpid(), "start": process_start(os.getpid())}
+    return {**machine(), "pid": os.getpid(), "start": process_start(os.getpid())}
 
 
-def dead(trial: FrozenTrial) -> str | None:
+def is_here(held: Mapping[str, Any]) -> bool:
+    return all(held.get(name, value) == value for name, value in machine().items())
+
+
+@dataclass
+class Seen:
+    """A lease as it was last seen, since when by our clock, and whether it has moved since the first look."""
+
+    value: float
+    since: float
+    moved: bool = False
+
+
+# By storage and trial.
+_seen: WeakKeyDictionary[BaseStorage, dict[int, Seen]] = WeakKeyDictionary()
+
+
+def look(study: optuna.Study, trial: FrozenTrial) -> Seen:
+    """Look at the lease of a trial on another machine."""
+    known, value = _seen.setdefault(study._storage, {}), trial.user_attrs.get("lease", 0.0)
+    seen = known.get(trial._trial_id)
+    if seen is None or seen.value != value:
+        known[trial._trial_id] = Seen(value, time.monotonic(), moved=seen is not None)
+    return known[trial._trial_id]
+
+
+def dead(study: optuna.Study, trial: FrozenTrial) -> str | None:
     """Why a running trial is no longer run by anyone; None while it may be."""
     held = trial.user_attrs.get("owner")
     if held is None:
         began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
         return "its process was killed while it began" if time.time() - began > UNOWNED else None
-    if held["host"] == platform.node() and held["boot"] == boot():
+    if is_here(held):
         gone = process_start(held["pid"]) != held["start"]
         return f"its process {held['pid']} on {held['host']} was killed" if gone else None
-    if time.time() > trial.user_attrs.get("lease", 0.0):
+    if time.monotonic() - look(study, trial).since > trial.user_attrs.get("lease_seconds", 60.0):
         return f"nothing was heard of its process {held['pid']} on {held['host']}"
     return None
 
 
+def in_doubt(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether a running trial may be dead without our knowing yet: it just began, or its lease has not moved so far."""
+    held = trial.user_attrs.get("owner")
+    return held is None or not (is_here(held) or look(study, trial).moved)
+
+
 @uninterrupted()
 def set_owner(study: optuna.Study, trial_id: int, seconds: float) -> None:
-    """Say that this process runs the trial, for so long. The lease first: without one, an owner elsewhere is dead."""
-    study._storage.set_trial_user_attr(trial_id, "lease", time.time() + seconds)
+    """Say that this process runs the trial, for so long."""
+    study._storage.set_trial_user_attr(trial_id, "lease_seconds", seconds)
+    study._storage.set_trial_user_attr(trial_id, "lease", time.time())
     study._storage.set_trial_user_attr(trial_id, "owner", owner())
 
 
@@ -74,7 +119,7 @@ def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
     def renew() -> None:
         while not over.wait(seconds / 4):
             try:
-                storage.set_trial_user_attr(trial_id, "lease", time.time() + seconds)
+                storage.set_trial_user_attr(trial_id, "lease", time.time())
             except optuna.exceptions.UpdateFinishedTrialError:
                 return
             except Exception:  # a storage that is away for a while: the next renewal may reach it

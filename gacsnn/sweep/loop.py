@@ -18,7 +18,7 @@ from gacsnn.errors import InputError, Pruned, SweepError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
-from gacsnn.runtime.signals import uninterrupted
+from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials, finish_early
 from gacsnn.sweep.leases import lease
 from gacsnn.sweep.options import SweepOptions
@@ -26,7 +26,7 @@ from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Compose, Search, grid_size, probes, study_identity
 from gacsnn.sweep.status import scores, status
-from gacsnn.sweep.storage import open_storage, open_study
+from gacsnn.sweep.storage import open_storage, open_study, storage_beside
 from gacsnn.sweep.trial import TRIAL
 
 
@@ -50,16 +50,17 @@ class Sweep:
         grid = options.sampler_name == "GridSampler"
         self.n_trials = min(options.n_trials, grid_size(search.space)) if grid else options.n_trials
         self.name = options.study_name or folder.name
-        self.url = options.storage or f"sqlite:///{folder / 'study.db'}"
         self.open(identity, pruner)
 
     @uninterrupted()
     def open(self, identity: dict[str, Any], pruner: optuna.pruners.BasePruner) -> None:
         """Open or make the study; write beside the trials where it is."""
         options = self.options
-        self.study = open_study(self.name, open_storage(self.url), options.directions, identity)
+        self.study = open_study(
+            self.name, open_storage(options.storage or storage_beside(self.folder)), options.directions, identity
+        )
         self.study.pruner = pruner
-        about = {"study": self.name, "storage": self.url, "objectives": options.objectives}
+        about = {"study": self.name, "storage": options.storage, "objectives": options.objectives}
         if self.study.user_attrs.get("objectives") != options.objectives:
             self.study.set_user_attr("objectives", options.objectives)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,11 +75,13 @@ class Sweep:
                 trial = claim(self.study, self.n_trials, options.max_retries, options.lease_seconds, self.sampler)
                 if trial is None:
                     break
+                stop_if_requested()
                 if self.prepare(trial):
                     trials.append(trial)
             if trials:
                 self.run(trials)
             self.stop_after_failures()
+            stop_if_requested()
             if not trials:
                 return
 
@@ -95,7 +98,7 @@ class Sweep:
             return False
         name = config_hash(config)
         trial.set_user_attr("config_hash", name)
-        trial.set_user_attr("run", str(self.folder / str(trial.number)))
+        trial.set_user_attr("run", str(trial.number))
         for other in effective_trials(self.study) if self.options.reuse else []:
             if other.state == TrialState.COMPLETE and other.user_attrs.get("config_hash") == name:
                 trial.set_user_attr("reused", other.number)
@@ -139,7 +142,7 @@ class Sweep:
                 left.rename(folder)
         known = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", f"hydra.sweep.subdir='{trial.number}'"]
         folder.mkdir(exist_ok=True)
-        about = {"study": self.name, "storage": self.url, "trial": trial.number, "params": trial.params}
+        about = {"study": self.name, "trial": trial.number, "params": trial.params}
         write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
         if run_dir.last.exists() and run_dir.config_path.exists():
             TrialReporter(self.study, trial.number, self.options.objectives[0]).repeat(run_dir)

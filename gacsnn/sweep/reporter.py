@@ -12,7 +12,7 @@ from gacsnn.errors import InputError, Pruned
 from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.storage import open_storage
+from gacsnn.sweep.storage import open_storage, storage_of
 
 # One connection a study, however many jobs of it run in this process.
 _studies: dict[tuple[str, str], optuna.Study] = {}
@@ -22,9 +22,10 @@ def open_reporter(hydra: Any, number: int) -> "TrialReporter":
     """The reporter of a job, found through the `study.json` beside its run directory."""
     folder = Path(str(hydra.sweep.dir)).absolute()
     about = json.loads((folder / "study.json").read_text())
-    key = (about["storage"], about["study"])
+    url = storage_of(folder, about)
+    key = (url, about["study"])
     if key not in _studies:
-        storage = open_storage(about["storage"])
+        storage = open_storage(url)
         pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
         _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
     return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0])

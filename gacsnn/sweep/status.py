@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from gacsnn.runtime.signals import uninterrupted
@@ -19,11 +19,19 @@ def finished(study: optuna.Study) -> int:
     return sum(trial.state.is_finished() for trial in effective_trials(study))
 
 
+def best_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The Pareto front; with one objective the best trial, of several that are as good the earliest."""
+    if not any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False)):
+        return []
+    best = sorted(study.best_trials, key=lambda trial: trial.number)
+    return best if len(study.directions) > 1 else best[:1]
+
+
 def best_so_far(study: optuna.Study, objectives: Sequence[str]) -> str:
     """`best validation_top1 96.3 (trial 2)`; "" before the first trial is complete."""
-    if not any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False)):
+    best = best_trials(study)
+    if not best:
         return ""
-    best = study.best_trials
     if len(objectives) > 1:
         return f"{len(best)} on the Pareto front"
     return f"best {objectives[0]} {best[0].values[0]:.4g} (trial {best[0].number})"

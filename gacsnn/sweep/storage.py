@@ -9,6 +9,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
 
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
@@ -37,6 +38,32 @@ def open_storage(url: str) -> BaseStorage:
         return with_retry(lambda: RDBStorage(url, engine_kwargs={"pool_pre_ping": True}), half_made)
     except Exception as error:  # drivers raise what they like
         raise InputError(f"hydra.sweeper.storage={url}: cannot be reached ({first_line(error)})") from None
+
+
+def storage_beside(folder: Path) -> str:
+    """The database of a study whose trials lie in this folder, where none is given."""
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+def storage_of(folder: Path, about: Mapping[str, Any]) -> str:
+    """The storage that a sweep's `study.json` names. The folder may have been moved since.
+
+    Raises:
+        InputError: when its file is not there; a new one would be an empty study.
+    """
+    url = about["storage"] or storage_beside(folder)
+    file = Path(url.removeprefix("sqlite:///"))
+    if not url.startswith("sqlite:///") or file.exists():
+        return url
+    if (folder / "study.db").exists():
+        return storage_beside(folder)
+    raise InputError(f"study={folder}: its storage {url} is not there")
+
+
+def run_of(trial: FrozenTrial, folder: Path) -> Path:
+    """The run directory of a trial, whose path is relative to the study's folder, or absolute in studies of old."""
+    run = folder / trial.user_attrs["run"]
+    return run if run.exists() else folder / run.name
 
 
 def with_retry(make: Callable[[], T], passing: Callable[[Exception], bool]) -> T:

@@ -19,14 +19,15 @@ import pytest
 from optuna.trial import TrialState
 from program import FOLDER, ROOT, SEARCH, SMALL, TINY, Launch, read_metrics, read_result, start, wait_for
 
-from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.claims import effective_trials, finish_early
 from gacsnn.sweep.leases import process_start
-from gacsnn.sweep.storage import open_storage
+from gacsnn.sweep.status import best_trials
+from gacsnn.sweep.storage import open_storage, run_of, storage_of
 
 
 def load(folder: Path) -> optuna.Study:
     about = json.loads((folder / "study.json").read_text())
-    return optuna.load_study(study_name=about["study"], storage=open_storage(about["storage"]))
+    return optuna.load_study(study_name=about["study"], storage=open_storage(storage_of(folder, about)))
 
 
 def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
@@ -37,7 +38,7 @@ def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
     runs = [trial.user_attrs["run"] for trial in trials if "reused" not in trial.user_attrs]
     assert len(set(runs)) == len(runs)
     for trial in trials:
-        run = Path(trial.user_attrs["run"])
+        run = run_of(trial, tmp_path / FOLDER)
         if "reused" not in trial.user_attrs:
             assert run == tmp_path / FOLDER / str(trial.number)
         assert read_result(run)["config_hash"] == trial.user_attrs["config_hash"]
@@ -55,7 +56,7 @@ def test_a_search_keeps_its_trials_and_reads_the_test_split_of_the_best_only(lau
     tested = [
         t.number for t in effective_trials(study) if read_result(tmp_path / FOLDER / str(t.number))["top1"] is not None
     ]
-    assert set(tested) == {trial.number for trial in study.best_trials}
+    assert tested == [min(trial.number for trial in study.best_trials)], "of several that are as good, the earliest"
     assert "best: trial" in out
     # The same command again adds nothing; a larger number goes on.
     assert launch("-m", *SEARCH, "hydra.sweeper.n_trials=3").code == 0
@@ -168,8 +169,53 @@ def test_of_processes_that_conclude_together_one_tests_and_all_end_well(launch: 
     processes = [start(tmp_path, *command) for _ in range(3)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
-    best = {trial.number for trial in load(tmp_path / FOLDER).best_trials}
-    assert sum(output.count("on the test split") for output in outputs) == len(best)
+    assert sum(output.count("on the test split") for output in outputs) == 1
+
+
+def test_a_sweep_in_a_terminal_that_is_closed_keeps_its_trials(tmp_path: Path) -> None:
+    command = ("-m", *SEARCH, "epochs=2000", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
+    process = start(tmp_path, *command)
+    wait_for(lambda: len(list((tmp_path / FOLDER).glob("*/checkpoints/last.pt"))) == 2, process)
+    assert process.stdout is not None
+    process.stdout.close()
+    os.kill(process.pid, signal.SIGHUP)
+    assert process.wait(timeout=60) == 129
+    trials = load(tmp_path / FOLDER).trials
+    assert [trial.user_attrs.get("died") for trial in trials] == ["interrupted by the user"] * 2
+    assert not [t for t in trials if process_start(t.user_attrs["owner"]["pid"]) == t.user_attrs["owner"]["start"]]
+
+
+def test_a_folder_of_a_study_may_be_moved(launch: Launch, tmp_path: Path) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.study_name=s")
+    assert launch(*command, "hydra.sweeper.n_trials=2").code == 0
+    (tmp_path / "multirun" / "s").rename(tmp_path / "moved")
+    before = sorted((tmp_path / "moved").rglob("*"))
+    said = launch("task=study", "study=moved")
+    assert said.code == 0, said.err
+    assert "-> moved/" in said.out
+    written = set((tmp_path / "moved").rglob("*")) - set(before)
+    assert {path.relative_to(tmp_path / "moved").parts[0] for path in written} == {"report"}
+    assert not (tmp_path / "multirun" / "s").exists()
+    assert launch(*command, "hydra.sweeper.n_trials=3", "hydra.sweep.dir=moved").code == 0
+    assert len(load(tmp_path / "moved").trials) == 3
+    (tmp_path / "moved" / "study.db").unlink()
+    code, _, err = launch("task=study", "study=moved")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "study.db is not there" in err
+    assert not (tmp_path / "moved" / "study.db").exists()
+
+
+def test_a_trial_that_is_given_up_shows_in_the_exit_code(launch: Launch, tmp_path: Path) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweeper.max_retries=0")
+    assert launch(*command).code == 0
+    study = load(tmp_path / FOLDER)
+    trial = study.ask()
+    trial.set_user_attr("owner", {"host": "nowhere", "pid": 1, "start": "1"})
+    finish_early(study, trial, "its machine burned", "died")
+    said = launch(*command, "hydra.sweeper.n_trials=3")
+    assert said.code == 1
+    assert "1 trials were given up (trial 2)" in said.err
+    assert "its machine burned" in said.err
 
 
 def test_two_terminals_share_one_study(tmp_path: Path) -> None:
@@ -179,7 +225,7 @@ def test_two_terminals_share_one_study(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], outputs
     study = check_whole(tmp_path, 6)
     assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 2
-    best = Path(study.best_trial.user_attrs["run"])
+    (best,) = (run_of(trial, tmp_path / FOLDER) for trial in best_trials(study))
     assert read_result(best)["top1"] is not None
 
 

@@ -1,10 +1,14 @@
 """Who takes which trial, and what becomes of trials that die."""
 
+import threading
 import time
 
 import optuna
+import pytest
+from optuna.trial import TrialState
 
-from gacsnn.sweep.claims import claim, effective_trials, finish_early
+from gacsnn.sweep.claims import claim, effective_trials, finish_early, given_up
+from gacsnn.sweep.leases import is_here
 from gacsnn.sweep.storage import open_study
 
 
@@ -21,14 +25,68 @@ def test_a_trial_that_dies_again_and_again_is_given_up() -> None:
     assert len(effective_trials(study)) == 1
 
 
-def test_a_silent_trial_of_another_machine_is_taken_up_when_its_lease_is_over() -> None:
-    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
-    trial = claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler())
+def sampler(index: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=index)
+
+
+def elsewhere(study: optuna.Study, seconds: float) -> optuna.Trial:
+    """A trial that a process on another machine runs."""
+    trial = claim(study, 1, 2, seconds, sampler)
     assert trial is not None
     trial.set_user_attr("owner", {"host": "elsewhere", "boot": "", "pid": 1, "start": "1"})
-    assert claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler()) is None
-    trial.set_user_attr("lease", time.time() - 1)
-    again = claim(study, 1, 2, 60.0, lambda rank: optuna.samplers.RandomSampler())
+    return trial
+
+
+@pytest.mark.parametrize("skew", [0.0, -3600.0, 3600.0])
+def test_a_silent_trial_of_another_machine_is_taken_up_when_its_lease_has_not_moved(skew: float) -> None:
+    """Whatever that machine's clock says. Who finds nothing else to do waits for it."""
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    elsewhere(study, 1.0).set_user_attr("lease", time.time() + skew)
+    begun = time.monotonic()
+    again = claim(study, 1, 2, 60.0, sampler)
     assert again is not None
+    assert time.monotonic() - begun >= 1.0
     assert again.user_attrs["retry_of"] == 0
     assert study.trials[0].user_attrs["reason"].startswith("nothing was heard")
+
+
+@pytest.mark.parametrize("skew", [0.0, -3600.0, 3600.0])
+def test_a_trial_whose_lease_moves_is_left_alone(skew: float) -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    trial = elsewhere(study, 60.0)
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(0.2):
+            trial.set_user_attr("lease", time.time() + skew)
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        assert claim(study, 1, 2, 60.0, sampler) is None
+    finally:
+        over.set()
+        thread.join()
+    assert study.trials[0].state == TrialState.RUNNING
+
+
+def test_another_container_of_this_machine_is_another_machine() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    trial = claim(study, 1, 2, 60.0, sampler)
+    assert trial is not None
+    held = study.trials[0].user_attrs["owner"]
+    assert is_here(held)
+    assert is_here({name: value for name, value in held.items() if name != "namespace"}), "an owner of an older version"
+    assert not is_here({**held, "namespace": "pid:[1]"})
+
+
+def test_only_retries_without_a_further_epoch_count() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    for epochs in (1, 3, 4, 9, 9, 9):  # four that got on, and two that did not
+        trial = claim(study, 1, 1, 60.0, sampler)
+        assert trial is not None
+        trial.suggest_float("x", 0, 1)
+        trial.set_user_attr("epochs", epochs)
+        finish_early(study, trial, "killed", "died")
+    assert claim(study, 1, 1, 60.0, sampler) is None
+    assert [trial.number for trial in given_up(study)] == [5]

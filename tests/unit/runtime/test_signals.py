@@ -1,0 +1,62 @@
+"""Signals that ask, and signals that end at once."""
+
+import signal
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from gacsnn.runtime import signals
+from gacsnn.runtime.signals import StopRequested, on_signal, stop_between_steps, stop_if_requested
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked() -> Iterator[None]:
+    signals._requests.number = None
+    yield
+    signals._requests.number = None
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_between_steps_the_first_signal_only_asks(number: signal.Signals, code: int) -> None:
+    def steps() -> None:
+        with stop_between_steps():
+            on_signal(number, None)
+            stop_if_requested()
+
+    with pytest.raises(StopRequested) as stopped:
+        steps()
+    assert stopped.value.code == code
+
+
+def test_the_second_ends_at_once() -> None:
+    with stop_between_steps():
+        on_signal(signal.SIGTERM, None)
+        with pytest.raises(KeyboardInterrupt):
+            on_signal(signal.SIGINT, None)
+        signals._requests.number = None
+
+
+def test_one_after_the_last_look_is_noticed_at_the_end() -> None:
+    with pytest.raises(StopRequested), stop_between_steps():
+        on_signal(signal.SIGTERM, None)
+
+
+def test_elsewhere_a_signal_ends_at_once() -> None:
+    with pytest.raises(SystemExit) as stopped:
+        on_signal(signal.SIGTERM, None)
+    assert stopped.value.code == 143
+
+
+class Thing:
+    """Something that can be referred to weakly."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_is_raised_where_python_ignores_it_is_found_by_the_next_look() -> None:
+    """As where loader processes start: what a weak reference's callback raises is printed, and lost."""
+    thing = Thing()
+    _reference = weakref.ref(thing, lambda _: on_signal(signal.SIGTERM, None))
+    del thing
+    with pytest.raises(StopRequested), stop_between_steps():
+        stop_if_requested()
