@@ -62,7 +62,7 @@ def storage_of(folder: Path, about: Mapping[str, Any]) -> str:
 
 def run_of(trial: FrozenTrial, folder: Path) -> Path:
     """The run directory of a trial, whose path is relative to the study's folder, or absolute in studies of old."""
-    run = folder / trial.user_attrs["run"]
+    run = folder / trial.user_attrs.get("run", str(trial.number))
     return run if run.exists() else folder / run.name
 
 
