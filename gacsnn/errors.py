@@ -25,6 +25,10 @@ class DivergenceError(GacsnnError, ArithmeticError):
     """The loss is no longer a finite number: the input was well formed, the training failed."""
 
 
+class MachineError(GacsnnError):
+    """The machine failed, not the run: no space left, a folder gone, an input or output error. It can go on later."""
+
+
 class SweepError(GacsnnError, RuntimeError):
     """A sweep stopped before its end, because too many of its trials failed."""
 

@@ -1,12 +1,17 @@
 """The program as the tests use it: in this process, in one of its own, its config, and what a run leaves behind."""
 
 import csv
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +72,23 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     )
+
+
+def on_a_terminal(folder: Path, *arguments: str, columns: int = 120) -> str:
+    """What the real command shows on a terminal of so many columns. It must succeed."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "launch.py"), *arguments], cwd=folder, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    shown = b""
+    with suppress(OSError):  # which Linux raises when the other end is closed
+        while block := os.read(leader, 65536):
+            shown += block
+    os.close(leader)
+    assert process.wait() == 0
+    return shown.decode()
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 60) -> None:

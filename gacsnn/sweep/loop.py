@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from gacsnn.config.merge import config_hash
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError, Pruned, SweepError
+from gacsnn.errors import InputError, MachineError, Pruned, SweepError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
@@ -80,7 +80,7 @@ class Sweep:
                     trials.append(trial)
             if trials:
                 self.run(trials)
-            self.stop_after_failures()
+            stop_after_failures(self)
             stop_if_requested()
             if not trials:
                 return
@@ -159,7 +159,7 @@ class Sweep:
             return str(pruned)
         except Exception as error:
             reason = first_line(error)
-            finish_early(self.study, trial, reason)
+            finish_early(self.study, trial, reason, "died" if isinstance(error, MachineError) else "")
             del returned, error
             gc.collect()  # the traceback holds the tensors of the run that failed: memory that the next one needs
             return f"failed: {reason}"
@@ -171,14 +171,20 @@ class Sweep:
         self.study.tell(trial, values=values)
         return f"done, {scores(self.options.objectives, values)}"
 
-    def stop_after_failures(self) -> None:
-        failed = [trial for trial in effective_trials(self.study) if trial.state == TrialState.FAIL]
-        if len(failed) > self.options.max_failure_rate * self.n_trials:
-            raise SweepError(
-                f"study {self.name}: {len(failed)} of {self.n_trials} trials failed, more than "
-                f"hydra.sweeper.max_failure_rate={self.options.max_failure_rate}; the last said: "
-                f"{failed[-1].user_attrs.get('reason')}"
-            )
+
+def stop_after_failures(sweep: Sweep) -> None:
+    """Trials that died with their process or machine do not count: they are taken up again, or given up by number.
+
+    Raises:
+        SweepError: when more trials failed by themselves than may.
+    """
+    failed = [t for t in effective_trials(sweep.study) if t.state == TrialState.FAIL and "died" not in t.user_attrs]
+    if len(failed) > sweep.options.max_failure_rate * sweep.n_trials:
+        raise SweepError(
+            f"study {sweep.name}: {len(failed)} of {sweep.n_trials} trials failed, more than "
+            f"hydra.sweeper.max_failure_rate={sweep.options.max_failure_rate}; the last said: "
+            f"{failed[-1].user_attrs.get('reason')}"
+        )
 
 
 def log_trial(trial: optuna.Trial, text: str) -> None:

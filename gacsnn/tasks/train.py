@@ -1,12 +1,12 @@
 """task=train: a config, or a run that goes on -> run directory."""
 
-from collections.abc import Collection
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from gacsnn.config.schema import Config, Train
-from gacsnn.errors import DivergenceError, InputError
+from gacsnn.errors import DivergenceError, InputError, MachineError
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, make_directory
@@ -23,14 +23,14 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
     """`config` is checked (`tasks/checks.py`); where a run goes on, it is that run's, with what may change of it."""
     if config.resume is not None:
         run_dir = RunDirectory(Path(config.resume))
-        with run_dir.lock("resume"):
+        with machine_errors(run_dir), run_dir.lock("resume"):
             return resume(config, run_dir, on_epoch_end)
     weights = None if config.checkpoint is None else checkpoint.read_any(Path(config.checkpoint))
     experiment = prepare(config)
     if weights is not None:
         put_weights(experiment.model, weights, f"checkpoint={config.checkpoint}")
     run_dir = make_directory(config.output_dir, run_name(config))
-    with run_dir.lock("output_dir"):
+    with machine_errors(run_dir), run_dir.lock("output_dir"):
         run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
         return fit(experiment, run_dir, None, on_epoch_end)
 
@@ -79,10 +79,22 @@ def fit(
     return finish(trainer, experiment, run_dir)
 
 
+@contextmanager
+def machine_errors(run_dir: RunDirectory) -> Iterator[None]:
+    """A full disk, a folder that is gone, ...: one line that says what is kept."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or run_dir.path
+        raise MachineError(f"{where}: {error.strerror or error}; {what_is_kept(run_dir)}") from None
+
+
 def what_is_kept(run_dir: RunDirectory) -> str:
-    if not run_dir.last.exists():
-        return "nothing was saved yet"
-    state = TrainState(**checkpoint.read(run_dir.last)["train_state"])
+    try:
+        content = checkpoint.read(run_dir.last)
+    except InputError:
+        return "nothing was saved yet, or it is gone"
+    state = TrainState(**content["train_state"])
     return f"{where(state)} is saved, and resume={run_dir.path} goes on after it"
 
 

@@ -5,6 +5,7 @@ A checkpoint of ours is a dictionary of tensors, numbers, strings and lists only
 `config`, which says the number of its schema. One of an older schema is read under today's names (`migrate`).
 """
 
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,8 +29,14 @@ WRAPPERS = ("state_dict", "model", "net")
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint; a reader finds the old one or the new one, never a part."""
-    write_whole(path, lambda file: torch.save({"format": FORMAT, **content}, file))
+    """Write a checkpoint; a reader finds the old one or the new one, never a part.
+
+    Raises:
+        OSError: when it cannot be written. torch's own writer would say so in an error of its own, and abort after it.
+    """
+    made = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, made)
+    write_whole(path, lambda file: file.write(made.getbuffer()))
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,17 +1,9 @@
 """What a sweep says: whose line it is, how far the study is and what is best; one bar on a terminal, whole lines in a pipe."""
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
-from contextlib import suppress
 from pathlib import Path
 
-from program import ROOT, start
+from program import on_a_terminal, start
 
 SEARCH = (
     *("-m", "sweeps=t_lr", "T=1,2", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2", "epochs=3"),
@@ -35,19 +27,7 @@ def test_lines_of_two_workers_are_whole_and_say_whose_they_are(tmp_path: Path) -
 
 
 def test_a_terminal_gets_one_bar_for_the_study(tmp_path: Path) -> None:
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 140, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "launch.py"), *SEARCH], cwd=tmp_path, stdout=follower, stderr=follower
-    )
-    os.close(follower)
-    shown = b""
-    with suppress(OSError):  # which Linux raises when the other end is closed
-        while block := os.read(leader, 65536):
-            shown += block
-    os.close(leader)
-    assert process.wait() == 0
-    text = shown.decode()
+    text = on_a_terminal(tmp_path, *SEARCH, columns=140)
     assert re.search(r"study t_lr-digits-resnet8: +\d+%\|.*\| [1-6]/6 \[.*best validation_top1", text)
     assert "epoch 1/3:" not in text, "the bar of a worker's epoch would tear the study's"
     lines = [line.rpartition("\r")[2].removeprefix("\x1b[A") for line in text.split("\r\n")]

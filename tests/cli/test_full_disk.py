@@ -1,0 +1,60 @@
+"""A machine that fails: no space left, a folder that is gone. One line, nothing half-written, and the run can go on."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from optuna.trial import TrialState
+from program import FOLDER, ROOT, SEARCH, TINY, Launch, read_metrics, read_result, start, wait_for
+
+STEPS = (*TINY, "hardware.threads=1", "epochs=3")
+
+
+def with_small_files(folder: Path, size: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The real command where no file may grow beyond so many bytes: as a disk that is full, but for the words."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    command = [sys.executable, str(ROOT / "launch.py"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, preexec_fn=limit)
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_in_one_line(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*STEPS, "epochs=1", "scheduler=constant", "output_dir=run").code == 0
+    last = (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes()
+    done = with_small_files(tmp_path, 50_000, "resume=run", "epochs=3")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "File too large" in done.stderr
+    assert "epoch 1 is saved, and resume=run goes on after it" in done.stderr
+    assert (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes() == last
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["best.pt", "last.pt"]
+    assert launch("resume=run", "epochs=3").code == 0
+    assert launch(*STEPS, "scheduler=constant", "output_dir=whole").code == 0
+    assert read_metrics(tmp_path / "run") == read_metrics(tmp_path / "whole")
+    one, other = (torch.load(tmp_path / name / "checkpoints" / "last.pt")["model"] for name in ("run", "whole"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_directory_that_is_removed_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
+    wait_for((tmp_path / "run" / "checkpoints" / "last.pt").exists, process)
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in out
+    assert "No such file or directory; nothing was saved yet, or it is gone" in out.splitlines()[-1]
+
+
+def test_a_trial_on_a_machine_that_fails_is_taken_up_and_not_held_against_it(launch: Launch, tmp_path: Path) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=1", "hydra.sweeper.storage=journal:trials.log")
+    done = with_small_files(tmp_path, 50_000, *command, "hydra.sweeper.max_retries=1")
+    assert done.returncode == 1
+    assert "given up" in done.stderr
+    assert "File too large" in done.stderr
+    assert launch(*command, "hydra.sweeper.max_retries=5").code == 0
+    result = max((tmp_path / FOLDER).glob("*/result.json"))
+    assert read_result(result.parent)["top1"] is not None
+    assert TrialState.COMPLETE.name in launch("task=study", f"study={FOLDER}").out
