@@ -276,7 +276,7 @@ class Config(Options):
     epochs: Count = option("passes over the training split")
     batch_size: Count = option("images a step, over all devices")
     output_dir: str | None = option("run directory; null: a dated one under outputs/")
-    resume: str | None = option("run directory of a run to go on with")
+    resume: str | None = option("run directory to go on with; auto: the newest of the same config, or a new one")
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
     study: str | None = option("folder of a sweep, which task=study shows")
     max_steps: Count | None = option("stop training after this many optimizer steps")

@@ -4,12 +4,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import get_args
 
-from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, differences, inherit, sections
+from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, config_hash, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
 from gacsnn.config.schema import Config, Evaluate, Folder, ShowStudy, Train
 from gacsnn.errors import InputError, other_steps
 from gacsnn.runtime.files import check_file, check_root
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
+
+AUTO = "auto"  # of `resume`: the run of the same configuration
 
 # The groups that are chosen by name, so that their options depend on the choice.
 NAMED = ("dataset", "model", "encoder", "optimizer", "scheduler", "loss")
@@ -22,6 +24,9 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         InputError: when it cannot be run.
     """
     task = config.task.name
+    if isinstance(config.task, Train) and config.resume == AUTO:
+        found = same_run(config)
+        config = config.model_copy(update={"resume": None if found is None else str(found)})
     if isinstance(config.task, Train) and config.resume is not None:
         config = resumed(config, overridden, RunDirectory(Path(config.resume)))
         check_data(config)
@@ -113,6 +118,21 @@ def beside(path: Path) -> Config | None:
         return run_dir.read_config()
     except InputError:
         return None  # the checkpoint holds it as well
+
+
+def same_run(config: Config) -> Path | None:
+    """The newest run of this configuration that can go on: in `output_dir`, or below outputs/ where that is not given."""
+    folders = Path("outputs").glob("*/*") if config.output_dir is None else [Path(config.output_dir)]
+    runs = [RunDirectory(folder) for folder in folders]
+    runs = [run for run in runs if run.last.exists() and is_of(run, config)]
+    return max(runs, key=lambda run: run.last.stat().st_mtime).path if runs else None
+
+
+def is_of(run_dir: RunDirectory, config: Config) -> bool:
+    try:
+        return config_hash(run_dir.read_config()) == config_hash(config)
+    except InputError:
+        return False
 
 
 def resumed(config: Config, overridden: Collection[str] | None, run_dir: RunDirectory) -> Config:

@@ -89,3 +89,35 @@ def test_resuming_with_what_may_not_change(launch: Launch, tmp_path: Path) -> No
         )
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
     assert "no checkpoints/last.pt in it" in refused(launch, tmp_path, "resume=run")
+
+
+def test_auto_begins_a_run_and_goes_on_with_the_one_of_the_same_options(launch: Launch, tmp_path: Path) -> None:
+    command = (*TINY, "hardware.threads=1", "epochs=2", "resume=auto")
+    assert launch(*command, "max_steps=1").code == 0, "there is nothing to go on with"
+    (first,) = (tmp_path / "outputs").glob("*/*")
+    assert launch(*command, "seed=1").code == 0, "another seed is another run"
+    assert len(list((tmp_path / "outputs").glob("*/*"))) == 2
+    code, out, _ = launch(*command, "max_steps=1")
+    assert code == 0
+    assert "this run is complete" in out
+    assert f"resume={first.relative_to(tmp_path)}" in out
+    assert launch(*command).code == 0, "without max_steps it is another run"
+    assert len(list((tmp_path / "outputs").glob("*/*"))) == 3
+
+
+def test_auto_goes_on_with_an_interrupted_run_in_its_output_dir(launch: Launch, tmp_path: Path) -> None:
+    command = (*TINY, "hardware.threads=1", "epochs=400", "output_dir=run", "resume=auto")
+    process = start(tmp_path, *command)
+    wait_for_epochs(tmp_path / "run", 2, process)
+    process.terminate()
+    process.communicate(timeout=30)
+    done = len(read_metrics(tmp_path / "run"))
+    process = start(tmp_path, *command)
+    wait_for_epochs(tmp_path / "run", done + 2, process)
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert "going on after" in out
+    assert [line["epoch"] for line in read_metrics(tmp_path / "run")][: done + 1] == list(range(1, done + 2))
+    code, _, err = launch(*command, "seed=5")
+    assert code == 2
+    assert "output_dir=run: holds a run already" in err
