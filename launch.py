@@ -28,6 +28,7 @@ def job(composed: "DictConfig") -> Any:
     from gacsnn.run import run
     from gacsnn.runtime import console
     from gacsnn.sweep.trial import objective, reporter_of_job, trial_number
+    from gacsnn.tasks.checks import AUTO
 
     trial = trial_number()
     hydra = HydraConfig.get()
@@ -35,7 +36,7 @@ def job(composed: "DictConfig") -> Any:
     overridden = [override.key_or_group for override in parsed if override.input_line not in inherited]
     try:
         values: Any = OmegaConf.to_container(composed, resolve=True)
-        if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None and values["resume"] is None:
+        if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None and values["resume"] in (None, AUTO):
             values["output_dir"] = hydra.runtime.output_dir
         config = validate(values)
         on_epoch_end = None if trial is None else reporter_of_job(hydra, trial)

@@ -12,14 +12,8 @@ from gacsnn.config.schema import Config
 
 # What may change when a run goes on: how long, and on what.
 CHANGEABLE = (
-    "resume",
-    "epochs",
-    "max_steps",
-    "max_minutes",
-    "save_every_minutes",
-    "hardware",
-    "dataset.root",
-    "task.test",
+    *("resume", "epochs", "max_steps", "max_minutes", "save_every_minutes"),
+    *("hardware", "dataset.root", "task.test"),
 )
 
 MISSING = "missing"

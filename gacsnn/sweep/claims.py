@@ -94,11 +94,12 @@ def claim(
     `seconds` is the first lease; `sampler` gives the sampler of the index-th new trial.
     """
     while True:
-        trial = take(study, n_trials, max_retries, seconds, sampler)
-        stop_if_requested()
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if trial is not None or not any(in_doubt(study, other) for other in running):
+        stop_if_requested()  # before a trial is taken: one that nobody runs would count as killed
+        if (trial := take(study, n_trials, max_retries, seconds, sampler)) is not None:
             return trial
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if not any(in_doubt(study, other) for other in running):
+            return None
         time.sleep(0.5)  # one is about to begin, or its machine may have died: nobody else would take it up
 
 

@@ -23,9 +23,8 @@ def conclude(sweep: Sweep) -> None:
     if ties > 1:
         log.info(f"study {sweep.name}: {ties} trials share the best {sweep.options.objectives[0]}; the earliest counts")
     if sweep.options.test == "best":
-        with FileLock(
-            sweep.folder / ".conclude.lock"
-        ):  # of several processes one tests, the others wait and find it done
+        # Of several processes that conclude, one tests; the others wait and find it done.
+        with FileLock(sweep.folder / ".conclude.lock"):
             for trial in best:
                 read_test_split(sweep, trial)
     for trial in best:

@@ -18,7 +18,7 @@ from gacsnn.errors import InputError, MachineError, Pruned, SweepError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
-from gacsnn.runtime.signals import stop_if_requested, uninterrupted
+from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials, finish_early
 from gacsnn.sweep.leases import lease
 from gacsnn.sweep.options import SweepOptions
@@ -75,13 +75,11 @@ class Sweep:
                 trial = claim(self.study, self.n_trials, options.max_retries, options.lease_seconds, self.sampler)
                 if trial is None:
                     break
-                stop_if_requested()
                 if self.prepare(trial):
                     trials.append(trial)
             if trials:
                 self.run(trials)
             stop_after_failures(self)
-            stop_if_requested()
             if not trials:
                 return
 

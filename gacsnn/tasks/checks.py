@@ -59,9 +59,7 @@ def as_measured(saved: Config, config: Config, overridden: Collection[str] | Non
     config = inherit(saved, config, overridden, always=here)
     if config.T != saved.T and saved.encoder.name == "gac":
         raise InputError(f"{source}: {other_steps(saved.T, config.T)}")
-    if overridden is None or not {"dataset.mean", "dataset.std"} & set(
-        overridden
-    ):  # what the network was trained to see
+    if not {"dataset.mean", "dataset.std"} & set(overridden or ()):  # what the network was trained to see
         trained = {name: getattr(saved.dataset, name) for name in ("mean", "std", "measured")}
         config = config.model_copy(update={"dataset": config.dataset.model_copy(update=trained)})
     if differ := differences(sections(saved, ARCHITECTURE), sections(config, ARCHITECTURE)):

@@ -118,7 +118,9 @@ def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> R
     validation_top1 = None if by_test else state.best_top1
     if state.epoch == 0:
         selected_by = f"last step ({state.step}), as no epoch was finished"
-        if not by_test and experiment.splits.validation is not None:
+        if split == "validation":
+            validation_top1 = score.top1
+        elif not by_test and experiment.splits.validation is not None:
             validation_top1 = measure(experiment, run_dir.last, "validation").top1
     elif state.best_top1 is None:
         selected_by = f"last epoch ({state.epoch}), for want of a validation split"

@@ -218,6 +218,12 @@ def test_a_trial_that_is_given_up_shows_in_the_exit_code(launch: Launch, tmp_pat
     assert "its machine burned" in said.err
 
 
+def test_a_sweep_with_resume_auto_keeps_its_trials_in_its_folder(launch: Launch, tmp_path: Path) -> None:
+    assert launch("-m", *SEARCH, "hydra.sweeper.n_trials=2", "resume=auto").code == 0
+    check_whole(tmp_path, 2)
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_two_terminals_share_one_study(tmp_path: Path) -> None:
     command = ("-m", *SEARCH, "hydra.sweeper.n_trials=6")
     processes = [start(tmp_path, *command) for _ in range(2)]

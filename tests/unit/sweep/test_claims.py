@@ -1,5 +1,6 @@
 """Who takes which trial, and what becomes of trials that die."""
 
+import signal
 import threading
 import time
 
@@ -7,6 +8,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from gacsnn.runtime import signals
+from gacsnn.runtime.signals import StopRequested
 from gacsnn.sweep.claims import claim, effective_trials, finish_early, given_up
 from gacsnn.sweep.leases import is_here
 from gacsnn.sweep.storage import open_study
@@ -90,3 +93,11 @@ def test_only_retries_without_a_further_epoch_count() -> None:
         finish_early(study, trial, "killed", "died")
     assert claim(study, 1, 1, 60.0, sampler) is None
     assert [trial.number for trial in given_up(study)] == [5]
+
+
+def test_who_was_asked_to_stop_takes_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    monkeypatch.setattr(signals._requests, "number", signal.SIGTERM)
+    with pytest.raises(StopRequested):
+        claim(study, 1, 1, 60.0, sampler)
+    assert study.trials == []
