@@ -73,12 +73,18 @@ def command_line() -> int:
 
     from gacsnn.config.messages import one_line
     from gacsnn.config.schema import options_help
-    from gacsnn.errors import GacsnnError
+    from gacsnn.errors import GacsnnError, InputError
+    from gacsnn.runtime.ranks import this_rank
     from gacsnn.sweep.plugin import register
 
     register()
     OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
     try:
+        if is_multirun() and this_rank().size > 1:
+            raise InputError(
+                "-m: a sweep is not started by torchrun or srun; python launch.py -m ... hardware=ddp hardware.processes=N "
+                "has each trial run on N processes"
+            )
         inherit_choices()
         hydra.main(config_path=str(CONF), config_name="config")(job)()
     except GacsnnError as error:
@@ -89,6 +95,10 @@ def command_line() -> int:
             raise
         return complain(one_line(str(error)), 2)
     return 0
+
+
+def is_multirun() -> bool:
+    return any(argument == "-m" or argument.startswith("--m") for argument in sys.argv)
 
 
 def inherit_choices() -> None:
@@ -102,7 +112,7 @@ def inherit_choices() -> None:
     from gacsnn.tasks.checks import saved_choices
 
     inherited.clear()
-    if any(argument == "-m" or argument.startswith("--m") for argument in sys.argv):
+    if is_multirun():
         return  # what is composed for a sweep is what is run
     arguments = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     try:
@@ -115,7 +125,11 @@ def inherit_choices() -> None:
 
 
 def complain(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    """Of several processes on a machine, one says what all have found; what one alone has found, it says itself."""
+    from gacsnn.runtime.ranks import this_rank
+
+    if this_rank().local_index == 0:
+        print(f"error: {message}", file=sys.stderr)
     return code
 
 

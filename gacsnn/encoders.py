@@ -6,7 +6,7 @@
 each of its layers what it reads (`layer_inputs`).
 
 `static` ones take normalised images. Their stem current c is the same at every step, so stem and gate are
-computed once and not T times; the results are the same (see `RepeatedBatchNorm2d` for the one correction). The others
+computed once and not T times; the results are the same (see `BatchNorm2d` for the one correction). The others
 take pixels in [0, 1], not normalised before or after: the batch norm behind the stem's convolution scales their spikes.
 """
 
@@ -17,6 +17,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gacsnn import draws
 
 
 class LayerInput(NamedTuple):
@@ -71,36 +73,6 @@ def per_frame(x: Tensor, *modules: nn.Module) -> Tensor:
     for module in modules:
         x = module(x)
     return x.unflatten(0, (steps, batch))
-
-
-class RepeatedBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d with the running statistics of the batch repeated T times; over [B, C, H, W].
-
-    Mean and biased variance of a repeated batch are those of the batch. Only the running variance differs: PyTorch
-    multiplies the biased variance by n / (n - 1), and n is T*B*H*W there and B*H*W here.
-    """
-
-    def __init__(self, channels: int, repeats: int) -> None:
-        super().__init__(channels)
-        self.repeats = repeats
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training or self.repeats == 1:
-            return super().forward(input)
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        assert self.momentum is not None
-        # A copy, because autograd keeps what batch_norm updates and must find it unchanged.
-        updated = self.running_var.clone()
-        output = F.batch_norm(input, self.running_mean, updated, self.weight, self.bias, True, self.momentum, self.eps)
-        once = input.numel() // input.shape[1]
-        repeated = once * self.repeats
-        correction = (repeated / (repeated - 1)) / (once / (once - 1))
-        with torch.no_grad():
-            kept = self.running_var * (1 - self.momentum)
-            self.running_var.copy_(kept + correction * (updated - kept))
-            self.num_batches_tracked.add_(1)
-        return output
 
 
 class Direct(Encoder):
@@ -214,11 +186,14 @@ class GAC(Encoder):
 
 
 def poisson_code(pixels: Tensor, T: int) -> Tensor:
-    """At each step a spike with the pixel's value as its probability, from PyTorch's global generator.
+    """At each step a spike with the pixel's value as its probability: [B, ...] in [0, 1] -> spikes [T, B, ...].
 
-    [...] in [0, 1] -> spikes [T, ...].
+    Drawn by the keys of the images where there are such (`draws.keyed`), else by PyTorch's global generator.
     """
-    return (torch.rand(T, *pixels.shape, dtype=pixels.dtype, device=pixels.device) < pixels).to(pixels.dtype)
+    if not draws.by_key():
+        return (torch.rand(T, *pixels.shape, dtype=pixels.dtype, device=pixels.device) < pixels).to(pixels.dtype)
+    drawn = draws.uniform((T, *pixels.shape[1:]), draws.POISSON).transpose(0, 1)
+    return (drawn < pixels).to(pixels.dtype)
 
 
 def latency_code(pixels: Tensor, T: int, curve: str = "linear") -> Tensor:

@@ -40,6 +40,12 @@ class FiringRates:
         self.spikes[layer] = self.spikes[layer] + fired if layer in self.spikes else fired
         self.neuron_steps[layer] = self.neuron_steps.get(layer, 0) + spikes.numel()
 
+    def reduced(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Count what other processes counted as well; `total` is the sum over them. Counts are whole numbers: it is exact."""
+        for layer, spikes in self.spikes.items():
+            counted = total(torch.cat([spikes, spikes.new_tensor([self.neuron_steps[layer]])]))
+            self.spikes[layer], self.neuron_steps[layer] = counted[:-1], int(counted[-1])
+
     def by_layer(self) -> dict[str, float]:
         """Mean spike of each spiking layer, in [0, 1], in forward order."""
         return {layer: float(spikes.sum()) / self.neuron_steps[layer] for layer, spikes in self.spikes.items()}

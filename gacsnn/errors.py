@@ -8,6 +8,8 @@ class GacsnnError(Exception):
     """Whatever stops a run or a sweep and is shown as one line."""
 
     exit_code = 1
+    shared = False  # raised by all processes of a group together
+    follows = False  # only because another process of the group ended
 
 
 class InputError(GacsnnError, ValueError):

@@ -7,13 +7,19 @@ are [T, B, C, H, W]: T first, so that T*B is one batch of a convolution.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from gacsnn.encoders import ENCODERS, Encoder, LayerInput, RepeatedBatchNorm2d, convolutions, per_frame, within
+from gacsnn import draws
+from gacsnn.batchnorm import BatchNorm2d, again
+from gacsnn.encoders import ENCODERS, Encoder, LayerInput, convolutions, per_frame, within
 from gacsnn.errors import InputError, no_such
 from gacsnn.neuron import LIF, NEURONS
 
@@ -131,26 +137,39 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         pooled = max_pool and stride != 1
+        self.parts = 1
         self.lif1 = neuron()
         self.conv1 = conv(inputs, width, 3, 1 if pooled else stride)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = BatchNorm2d(width)
         self.pool = nn.MaxPool2d(3, stride, padding=1) if pooled else nn.Identity()
         self.lif2 = neuron()
         self.conv2 = conv(width, width, 3)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = BatchNorm2d(width)
         self.shortcut: nn.Module | None = None
         if stride != 1 or inputs != width:
             pool = pooled_shortcut and stride != 1
             layers: list[nn.Module] = [nn.AvgPool2d(stride, ceil_mode=True)] if pool else []
-            layers += [conv(inputs, width, 1, 1 if pool else stride), nn.BatchNorm2d(width)]
+            layers += [conv(inputs, width, 1, 1 if pool else stride), BatchNorm2d(width)]
             self.shortcut = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, B, C, H, W] -> [T, B, width, H / stride, W / stride]."""
         shortcut = x if self.shortcut is None else per_frame(x, self.shortcut)
-        x = per_frame(self.lif1(x), self.conv1, self.bn1, self.pool)
-        x = per_frame(self.lif2(x), self.conv2, self.bn2)
+        x = per_frame(self.in_parts(self.first, x), self.bn1, self.pool)
+        x = per_frame(self.in_parts(self.second, x), self.bn2)
         return x + shortcut
+
+    def first(self, x: Tensor) -> Tensor:
+        return per_frame(self.lif1(x), self.conv1)
+
+    def second(self, x: Tensor) -> Tensor:
+        return per_frame(self.lif2(x), self.conv2)
+
+    def in_parts(self, half: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Half a block, on `parts` parts of the batch in turn, of which only the output is kept."""
+        if self.parts == 1 or not torch.is_grad_enabled():
+            return half(x)
+        return torch.cat([checkpoint(half, part, use_reentrant=False) for part in x.chunk(self.parts, dim=1)], dim=1)
 
     def layer_inputs(self, stage: str) -> dict[str, LayerInput]:
         """What each layer reads, by its name in the block; `stage` is the part of the network that the block is of."""
@@ -163,6 +182,22 @@ class Block(nn.Module):
         }
 
 
+class ImageDropout(nn.Module):
+    """Dropout of [B, T, C] with one mask for all T steps; drawn by the images' keys where they have such."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return features
+        if not draws.by_key():
+            return F.dropout1d(features.transpose(1, 2), self.p).transpose(1, 2)
+        kept = draws.uniform(features.shape[2:], draws.DROPOUT) >= self.p
+        return features * (kept.to(features.dtype) / (1 - self.p))[:, None]
+
+
 class Head(nn.Module):
     """LIF, global average pool, linear, at every step.
 
@@ -173,15 +208,13 @@ class Head(nn.Module):
     def __init__(self, width: int, num_classes: int, neuron: Callable[[], nn.Module], dropout: float) -> None:
         super().__init__()
         self.lif = neuron()
-        self.dropout = nn.Dropout1d(dropout)
+        self.dropout = ImageDropout(dropout)
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, B, C, H, W] -> logits [B, T, classes]."""
         features = self.lif(x).mean(dim=(3, 4)).transpose(0, 1)
-        # Dropout1d drops whole rows of [B, C, T]: a feature at all its steps.
-        features = self.dropout(features.transpose(1, 2)).transpose(1, 2)
-        return self.linear(features)
+        return self.linear(self.dropout(features))
 
     def layer_inputs(self) -> dict[str, LayerInput]:
         return {"linear": LayerInput("head", "mean of spikes", "lif")}
@@ -201,7 +234,25 @@ class SpikingResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> logits [B, T, classes]. A prediction is the mean over T."""
-        return self.head(self.stages(self.encoder(images)))
+        x = self.encoder(images)
+        for block in self.blocks():
+            if block.parts > 1 and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
+            else:
+                x = block(x)
+        return self.head(x)
+
+    def blocks(self) -> list[Block]:
+        return [module for module in self.stages.modules() if isinstance(module, Block)]
+
+    def accumulate(self, parts: int) -> None:
+        """Compute each block on so many parts of the batch in turn, and again for its gradients: less memory, the same step.
+
+        Gradients of parts that are batches of their own would be of other batch statistics. Here those are of the whole
+        batch: what is kept of a block is its input, and within the block at work what its batch norms read.
+        """
+        for block in self.blocks():
+            block.parts = parts
 
     def layer_inputs(self) -> dict[str, LayerInput]:
         """What each layer reads, by its full name."""
@@ -253,7 +304,7 @@ def create_model(
 
     channels = scaled(STEM_WIDTH)
     make_encoder = ENCODERS[choice("encoder", encoder, ENCODERS)]
-    stem = nn.Sequential(*STEMS[network.stem](channels), RepeatedBatchNorm2d(channels, T if make_encoder.static else 1))
+    stem = nn.Sequential(*STEMS[network.stem](channels), BatchNorm2d(channels, T if make_encoder.static else 1))
     code = make_encoder(stem, channels, T, lif, **(encoder_options or {}))
     blocks = []
     for row in rows:

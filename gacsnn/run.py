@@ -5,6 +5,7 @@ from importlib import import_module
 
 from gacsnn.config.schema import Config
 from gacsnn.runtime.console import speak
+from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.tasks.checks import checked
 
@@ -30,7 +31,14 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
         InputError: for anything wrong in config, data or checkpoint, before any work and with nothing written.
         DivergenceError: when the loss is no longer finite.
         Pruned: as `on_epoch_end` does.
+        MachineError: when the disk is full, or one of several processes ends before the others.
     """
     speak()
     config = checked(config, overridden)
-    return import_module(TASKS[config.task.name]).run(config, overridden, on_epoch_end)
+    task = TASKS[config.task.name]
+    if this_rank().size > 1:
+        return import_module("gacsnn.tasks.together").as_member(task, config, overridden, on_epoch_end)
+    processes = config.hardware.processes
+    if isinstance(processes, int) and processes > 1:
+        return import_module("gacsnn.tasks.spawn").spawn(config, overridden, on_epoch_end)
+    return import_module(task).run(config, overridden, on_epoch_end)

@@ -26,7 +26,7 @@ NOT_IDENTITY: dict[str, Any] = {
     "output_dir": True, "resume": True, "task": {"name", "split", "test"}, "energy": True,
     "study": True, "save_every_minutes": True,
     "dataset": {"root", "download", "check_images"},
-    "hardware": {"device", "threads", "workers"},
+    "hardware": {"device", "threads", "workers", "processes", "accumulate"},
 }  # fmt: skip
 
 

@@ -224,12 +224,24 @@ class Augmentation(Options):
 
 class Hardware(Options):
     device: Literal["auto", "cpu", "cuda"] = option("auto: the GPU if there is one")
-    precision: Literal["fp32", "bf16", "fp16"] = option("type of activations; fp16 with a gradient scaler")
+    precision: Literal["fp32", "bf16", "fp16", "fp64"] = option(
+        "type of activations; fp16 with a gradient scaler; fp64, weights too, is for comparisons"
+    )
     threads: Count | None = option("CPU threads; null: PyTorch's own choice")
     workers: Annotated[int, Field(ge=0)] | None = option(
         "processes that load images; null: 0 for images in memory, else one a core, 8 at most"
     )
     channels_last: bool = option("keep activations in NHWC order")
+    processes: Count | Literal["gpus"] = option(
+        "processes of this machine that share each batch; gpus: one a GPU; under torchrun and srun, theirs", default=1
+    )
+    sync_batchnorm: bool = option(
+        "several processes: batch statistics over the whole batch; false: each of its own part", default=True
+    )
+    accumulate: Count = option(
+        "parts of a batch that blocks take in turn, and again for their gradients: less memory, the same step",
+        default=1,
+    )
 
 
 class Energy(Options):

@@ -1,31 +1,61 @@
 """The batches of a split.
 
 Which images make a batch and how each is augmented depends on (seed, epoch, position) alone, so neither the number of
-worker processes nor an interruption changes a run.
+worker processes nor an interruption changes a run. Of several processes that train together each takes its slice of
+each batch, which is the same however many they are.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from gacsnn.data.images import Images
+from gacsnn.data.seeds import seed_of
+from gacsnn.runtime.ranks import ALONE, Rank
 from gacsnn.runtime.signals import leave_signals_to_parent
 
-Loader = DataLoader[tuple[Tensor, Tensor]]
+Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
+
+
+def slice_of(count: int, rank: Rank) -> slice:
+    """The part of a batch of `count` images that one process takes; they differ by one image at most, and may be empty."""
+    return slice(count * rank.index // rank.size, count * (rank.index + 1) // rank.size)
+
+
+class Keyed(Dataset[tuple[Tensor, Tensor, int]]):
+    """Images, labels and, as the key of what else is drawn for an image, the seed of its augmentation."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
+        return *self.images[item], item[1]
+
+
+def collate(shape: torch.Size, items: list[tuple[Tensor, Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """As PyTorch's own; and of no items, images of this shape."""
+    if items:
+        return default_collate(items)
+    none = torch.empty(0, dtype=torch.long)
+    return torch.empty(0, *shape, dtype=torch.uint8), none, none
 
 
 class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
-    """The batches of an epoch, as lists of (index, seed): shuffled for training, in order for evaluation."""
+    """A process's part of the batches of an epoch, as lists of (index, seed): shuffled for training, else in order."""
 
-    def __init__(self, length: int, batch_size: int, shuffle: bool, seed: int) -> None:
+    def __init__(self, length: int, batch_size: int, shuffle: bool, seed: int, rank: Rank) -> None:
         self.length = length
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
+        self.rank = rank
         self.epoch = 0
         self.first_batch = 0
 
@@ -33,26 +63,34 @@ class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
         return -(-self.length // self.batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0] >> 1)
-        generator = torch.Generator().manual_seed(mixed)
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch))
         indices = torch.randperm(self.length, generator=generator) if self.shuffle else torch.arange(self.length)
         seeds = torch.randint(2**62, (self.length,), generator=generator)
         pairs = list(zip(indices.tolist(), seeds.tolist(), strict=True))
         for start in range(self.first_batch * self.batch_size, self.length, self.batch_size):
-            yield pairs[start : start + self.batch_size]
+            batch = pairs[start : start + self.batch_size]
+            yield batch[slice_of(len(batch), self.rank)]
 
 
 @contextmanager
 def batches(
-    images: Images, batch_size: int, *, shuffle: bool, seed: int, workers: int, pin_memory: bool
+    images: Images,
+    batch_size: int,
+    *,
+    shuffle: bool,
+    seed: int,
+    workers: int,
+    pin_memory: bool,
+    rank: Rank = ALONE,
 ) -> Iterator[Loader]:
-    """A loader of (uint8 [B, 3, H, W], labels [B]). Call `begin_epoch` before each training epoch.
+    """A loader of (uint8 [B, 3, H, W], labels [B], keys [B]). Call `begin_epoch` before each training epoch.
 
-    Its worker processes end with the context.
+    `batch_size` is that of all processes together. Its worker processes end with the context.
     """
     loader: Loader = DataLoader(
-        images,
-        batch_sampler=EpochBatchSampler(len(images), batch_size, shuffle, seed),
+        Keyed(images),
+        batch_sampler=EpochBatchSampler(len(images), batch_size, shuffle, seed, rank),
+        collate_fn=partial(collate, images[0, 0][0].shape) if rank.size > 1 else None,
         num_workers=workers,
         generator=torch.Generator(),  # else it draws from the global one, more or less often as there are workers
         pin_memory=pin_memory,
@@ -68,9 +106,16 @@ def batches(
 
 
 def image_count(loader: Loader) -> int:
-    """How many images an epoch of the loader has."""
+    """How many images an epoch has, over all processes."""
     assert isinstance(loader.batch_sampler, EpochBatchSampler)
     return loader.batch_sampler.length
+
+
+def batch_count(loader: Loader, batch: int) -> int:
+    """How many images the batch of that number has, over all processes."""
+    sampler = loader.batch_sampler
+    assert isinstance(sampler, EpochBatchSampler)
+    return min(sampler.batch_size, sampler.length - batch * sampler.batch_size)
 
 
 def begin_epoch(loader: Loader, epoch: int, first_batch: int = 0) -> None:

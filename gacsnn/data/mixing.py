@@ -65,19 +65,20 @@ class Mixed:
     lam: float
 
 
-def mix(images: Tensor, labels: Tensor, drawn: Draw) -> Mixed:
-    """Mix a batch as drawn. Images take their partners from a permutation of the batch.
+def partners(count: int, drawn: Draw) -> Tensor | None:
+    """With which image of the batch each is mixed, from PyTorch's global generator: a permutation; None: with none."""
+    return None if drawn.method == "none" else torch.randperm(count)
 
-    images are floating [B, 3, H, W], labels [B].
-    """
+
+def mix(images: Tensor, labels: Tensor, others: Tensor, other_labels: Tensor, drawn: Draw) -> Mixed:
+    """Mix images with their partners as drawn: floating [B, 3, H, W], labels [B]."""
     if drawn.method == "none":
         return Mixed(images, labels, labels, 1.0)
-    partner = torch.randperm(len(images)).to(images.device)
     if drawn.method == "mixup":
-        return Mixed(images.lerp(images[partner], 1 - drawn.lam), labels, labels[partner], drawn.lam)
+        return Mixed(images.lerp(others, 1 - drawn.lam), labels, other_labels, drawn.lam)
     width, height = images.shape[2:]  # W is dimension 2 and H dimension 3, as in the reference
     x1, y1, x2, y2 = cutmix_box(width, height, drawn.lam, int(drawn.x * width), int(drawn.y * height))
     mixed = images.clone()
-    mixed[:, :, x1:x2, y1:y2] = images[partner, :, x1:x2, y1:y2]
+    mixed[:, :, x1:x2, y1:y2] = others[:, :, x1:x2, y1:y2]
     lam = 1 - (x2 - x1) * (y2 - y1) / (width * height)
-    return Mixed(mixed, labels, labels[partner], lam)
+    return Mixed(mixed, labels, other_labels, lam)

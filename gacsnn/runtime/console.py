@@ -10,6 +10,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from gacsnn.runtime.ranks import this_rank
+
 log = logging.getLogger("gacsnn")
 
 # Seconds between lines where there is no terminal to draw a bar on.
@@ -49,8 +51,15 @@ def write_line(line: str, file: TextIO) -> None:
         file.flush()
 
 
+def write_error(message: str) -> None:
+    write_line(f"error: {message}", sys.stderr)
+
+
 def speak() -> None:
-    """Show the package's log on standard output, once however often it is called."""
+    """Show the package's log on standard output, once however often it is called; of several processes the first speaks."""
+    if not this_rank().first:
+        log.setLevel(logging.CRITICAL + 1)
+        return
     if not any(isinstance(handler, _Console) for handler in log.handlers):
         log.addHandler(_Console())
     log.setLevel(logging.INFO)
@@ -71,7 +80,7 @@ class Progress:
             desc=label + description,
             unit="img",
             leave=False,
-            disable=None,
+            disable=None if this_rank().first else True,
             dynamic_ncols=True,
         )
 

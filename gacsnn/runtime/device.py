@@ -2,15 +2,19 @@
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gacsnn.config.schema import Hardware
 from gacsnn.errors import InputError
+from gacsnn.runtime.cores import SHARED, share
+from gacsnn.runtime.group import Group, this_group
+from gacsnn.runtime.ranks import this_rank
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,20 @@ class Machine:
     precision: str
     memory_format: torch.memory_format
     workers: int | None
+    group: Group = field(default_factory=this_group)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of weights and normalised images: that of lower precisions is float32, and autocast does the rest."""
+        return torch.float64 if self.precision == "fp64" else torch.float32
 
     def autocast(self) -> torch.autocast:
         dtype = PRECISIONS[self.precision]
-        return torch.autocast(self.device.type, dtype=dtype, enabled=self.precision != "fp32")
+        return torch.autocast(self.device.type, dtype=dtype, enabled=self.precision in ("bf16", "fp16"))
+
+    def exact(self, x: Tensor) -> Tensor:
+        """In float32 at least: for losses and sums."""
+        return x.to(torch.promote_types(x.dtype, torch.float32))
 
     def scaler(self) -> torch.amp.GradScaler:
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -33,12 +47,24 @@ class Machine:
         """Images in memory need no processes; files get one a core, 8 at most."""
         if self.workers is not None:
             return self.workers
-        return 0 if in_memory else min(8, os.cpu_count() or 1)
+        return 0 if in_memory else min(8, len(own_cores()))
 
     def describe(self) -> str:
         if self.device.type == "cuda":
-            return torch.cuda.get_device_name(self.device)
-        return f"{processor()}, {torch.get_num_threads()} threads"
+            one = torch.cuda.get_device_name(self.device)
+        else:
+            one = f"{processor()}, {torch.get_num_threads()} threads"
+        return one if self.group.size == 1 else f"{self.group.size} x {one}"
+
+
+def on_gpu(options: Hardware) -> bool:
+    return options.device != "cpu" and torch.cuda.is_available()
+
+
+def own_cores() -> list[int]:
+    """The cores of this process: its share of the machine's, of which torchrun gives all to each process."""
+    cores, rank = sorted(os.sched_getaffinity(0)), this_rank()
+    return cores if SHARED in os.environ else share(cores, rank.local_index, rank.local_size)
 
 
 def prepare_machine(options: Hardware) -> Machine:
@@ -53,9 +79,11 @@ def prepare_machine(options: Hardware) -> Machine:
             "hardware=cuda: PyTorch finds no CUDA device here; hardware=cpu runs on the processor, "
             "hardware=auto on whatever there is"
         )
-    device = torch.device("cpu" if options.device == "cpu" or not available else "cuda")
+    device = torch.device("cuda" if on_gpu(options) else "cpu")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    elif this_rank().size > 1:
+        torch.set_num_threads(len(own_cores()))  # torchrun says one, whatever there is
     memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
     return Machine(device, options.precision, memory_format, options.workers)
 

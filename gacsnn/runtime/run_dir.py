@@ -31,8 +31,11 @@ OnEpochEnd = Callable[[Mapping[str, Any]], None]
 
 
 class RunDirectory:
-    def __init__(self, path: Path) -> None:
+    """`writes` is false in all but the first of several processes: there, what would be written is left out."""
+
+    def __init__(self, path: Path, writes: bool = True) -> None:
         self.path = path
+        self.writes = writes
         self.config_path = path / "config.yaml"
         self.metrics_path = path / "metrics.jsonl"
         self.checkpoints = path / "checkpoints"
@@ -110,6 +113,9 @@ class RunDirectory:
         Raises:
             InputError: when another process holds it.
         """
+        if not self.writes:
+            yield
+            return
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             lock.acquire()
@@ -123,9 +129,12 @@ class RunDirectory:
             lock.release()
 
     def write_config(self, config: Config) -> None:
-        write_text(self.config_path, to_yaml(config))
+        if self.writes:
+            write_text(self.config_path, to_yaml(config))
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
+        if not self.writes:
+            return
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -134,6 +143,8 @@ class RunDirectory:
 
         There are such where the run was killed between the two writes.
         """
+        if not self.writes:
+            return
         kept = "".join(text for text, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
         self.result_path.unlink(missing_ok=True)
         if epoch == 0:
@@ -142,7 +153,8 @@ class RunDirectory:
             write_text(self.metrics_path, kept)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        write_text(self.result_path, json.dumps(result, indent=2) + "\n")
+        if self.writes:
+            write_text(self.result_path, json.dumps(result, indent=2) + "\n")
 
 
 def check_new_directory(output_dir: str | None) -> None:

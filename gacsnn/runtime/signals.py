@@ -61,10 +61,15 @@ def stop_between_steps() -> Iterator[None]:
     stop_if_requested()  # one that came after the last look
 
 
-def stop_if_requested() -> None:
-    """Raises StopRequested when a signal came."""
-    if _requests.number is not None:
-        raise StopRequested(128 + _requests.number)
+def requested() -> int:
+    """The signal that came; 0: none."""
+    return _requests.number or 0
+
+
+def stop_if_requested(number: int | None = None) -> None:
+    """Raises StopRequested when a signal came; `number`: that of a process that we work with."""
+    if number := requested() if number is None else number:
+        raise StopRequested(128 + number)
 
 
 def leave_signals_to_parent(_worker: int) -> None:
@@ -74,9 +79,9 @@ def leave_signals_to_parent(_worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def end_with_parent(parent: int) -> None:
-    """Have the kernel send SIGTERM to this process when its parent ends, however that is."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+def end_with_parent(parent: int, *, at_once: bool = False) -> None:
+    """Have the kernel end this process when its parent ends, however that is: by SIGTERM, or `at_once` by SIGKILL."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL if at_once else signal.SIGTERM)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:  # it ended before
         sys.exit(128 + signal.SIGTERM)
 

@@ -8,10 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TextIO
 
 from gacsnn.runtime.console import write_line
+from gacsnn.runtime.cores import share, visible_gpus
 from gacsnn.runtime.signals import end_with_parent
 
 WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and the process that supervises it
@@ -113,18 +113,3 @@ def relay(stream: TextIO, to: TextIO) -> None:
     for line in stream:
         with contextlib.suppress(OSError, ValueError):
             write_line(line.removesuffix("\n"), to)
-
-
-def share(cores: list[int], index: int, count: int) -> list[int]:
-    """The cores of one worker: consecutive ones, as evenly as they go; one of them, where workers are more than cores."""
-    if count >= len(cores):
-        return [cores[index % len(cores)]]
-    return cores[index * len(cores) // count : (index + 1) * len(cores) // count]
-
-
-def visible_gpus() -> list[str]:
-    """The GPUs of this machine as CUDA_VISIBLE_DEVICES names them, without importing torch."""
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
-    found = Path("/proc/driver/nvidia/gpus")
-    return [str(index) for index in range(len(list(found.iterdir())))] if found.is_dir() else []

@@ -8,7 +8,9 @@ from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, config_hash, differenc
 from gacsnn.config.saved import from_saved, to_dict
 from gacsnn.config.schema import Config, Evaluate, Folder, ShowStudy, Train
 from gacsnn.errors import InputError, other_steps
+from gacsnn.runtime.cores import visible_gpus
 from gacsnn.runtime.files import check_file, check_root
+from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
 
 AUTO = "auto"  # of `resume`: the run of the same configuration
@@ -28,7 +30,7 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         found = same_run(config)
         config = config.model_copy(update={"resume": None if found is None else str(found)})
     if isinstance(config.task, Train) and config.resume is not None:
-        config = resumed(config, overridden, RunDirectory(Path(config.resume)))
+        config = with_processes(resumed(config, overridden, RunDirectory(Path(config.resume))))
         check_data(config)
         return config
     if isinstance(config.task, Evaluate) and config.checkpoint is None:
@@ -40,9 +42,34 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         if config.checkpoint is not None:
             check_file(Path(config.checkpoint), "checkpoint")
         check_data(expected(config, overridden))
+    config = with_processes(config)
     if isinstance(config.task, ShowStudy) and config.study is None:
         raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
     return config
+
+
+def with_processes(config: Config) -> Config:
+    """With the number of processes that share each batch, where it depends on the machine.
+
+    Raises:
+        InputError: when there are too few GPUs, or fewer images in a batch than processes.
+    """
+    rank, options = this_rank(), config.hardware
+    gpus = 0 if options.device == "cpu" else len(visible_gpus())
+    count = max(1, gpus) if options.processes == "gpus" else options.processes
+    if rank.size > 1:
+        if count not in (1, rank.size) and options.processes != "gpus":
+            raise InputError(
+                f"hardware.processes={count}: this is one of {rank.size} processes already, by torchrun or srun; leave it out"
+            )
+        count = rank.size
+    elif gpus and count > gpus:
+        raise InputError(f"hardware.processes={count}: each needs a GPU of its own, and there are {gpus} here")
+    if count > config.batch_size:
+        raise InputError(
+            f"batch_size={config.batch_size}: cannot be shared by {count} processes; take at most {config.batch_size}"
+        )
+    return config.model_copy(update={"hardware": options.model_copy(update={"processes": count})})
 
 
 def expected(config: Config, overridden: Collection[str] | None) -> Config:

@@ -8,7 +8,8 @@ from gacsnn.config.schema import Config, Evaluate
 from gacsnn.energy import Row
 from gacsnn.errors import InputError
 from gacsnn.report.summary import conclude
-from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, make_directory
+from gacsnn.runtime.group import this_group
+from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
 from gacsnn.tasks.checks import as_measured
 from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, run_name
 from gacsnn.tasks.outcome import account, measured, write_energy
@@ -27,7 +28,8 @@ def measure_checkpoint(config: Config, overridden: Collection[str] | None) -> tu
     assert isinstance(config.task, Evaluate)
     assert config.checkpoint is not None
     source, split = f"checkpoint={config.checkpoint}", config.task.split
-    content = checkpoint.read_any(Path(config.checkpoint))
+    path = Path(config.checkpoint)
+    content = this_group().share(lambda: checkpoint.read_any(path))
     if "config" in content:
         config = as_measured(from_saved(content["config"], source), config, overridden, source)
     experiment = prepare(config)
@@ -37,7 +39,7 @@ def measure_checkpoint(config: Config, overridden: Collection[str] | None) -> tu
     images = experiment.splits.for_evaluation(split)
     if images is None:
         raise InputError(f"task.split={split}: with dataset.validation=0 there is no validation split")
-    run_dir = make_directory(config.output_dir, f"{config.task.name}-{run_name(config)}")
+    run_dir = experiment.new_directory(f"{config.task.name}-{run_name(config)}")
     run_dir.write_config(experiment.config)
     announce(experiment, run_dir.path)
     with experiment.loader(images) as loader:

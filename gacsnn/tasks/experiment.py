@@ -22,6 +22,7 @@ from gacsnn.models import SpikingResNet, create_model, find_network
 from gacsnn.neuron import NEURONS
 from gacsnn.runtime.console import log
 from gacsnn.runtime.device import Machine, prepare_machine
+from gacsnn.runtime.run_dir import RunDirectory, make_directory
 from gacsnn.weights import load_reference, load_weights
 
 
@@ -43,13 +44,22 @@ class Experiment:
             seed=self.config.seed,
             workers=self.machine.loader_workers(images.in_memory),
             pin_memory=self.machine.device.type == "cuda",
+            rank=self.machine.group.rank,
         )
+
+    def new_directory(self, name: str) -> RunDirectory:
+        """The run directory, made by the first process; it alone writes."""
+        group = self.machine.group
+        path = group.share(lambda: make_directory(self.config.output_dir, name).path)
+        return RunDirectory(path, writes=group.first)
 
 
 def prepare(config: Config) -> Experiment:
     """Read the data, build the network. The config comes back with mean and std as measured."""
     machine = prepare_machine(config.hardware)
     find_network(config.model.name, config.model.layout)
+    if getattr(config.dataset, "download", False):
+        machine.group.share(lambda: load_splits(config.dataset) and None)  # one fetches, then all read
     splits = load_splits(config.dataset).limited(config.limit_train, config.limit_eval)
     new = [name for name in ("mean", "std") if getattr(config.dataset, name) is None]
     known = {"mean": splits.mean, "std": splits.std, "measured": [*config.dataset.measured, *new]}
@@ -66,7 +76,7 @@ def prepare(config: Config) -> Experiment:
         neuron=config.neuron.model_dump(),
         encoder_options=config.encoder.model_dump(exclude={"name"}),
     )
-    model = model.to(machine.device).to(memory_format=machine.memory_format)
+    model = model.to(machine.device, machine.dtype).to(memory_format=machine.memory_format)
     if ENCODERS[config.encoder.name].static:
         normalise = Normalise(splits.mean, splits.std, machine)
     else:

@@ -18,6 +18,8 @@ def account(score: Score, experiment: Experiment) -> list[Row]:
 
 
 def write_energy(rows: list[Row], run_dir: RunDirectory) -> None:
+    if not run_dir.writes:
+        return
     write_csv(rows, run_dir.energy_path)
     draw_rates(run_dir.energy_path, run_dir.firing_rates_path)
 

@@ -1,18 +1,19 @@
 """How good a network is on a split."""
 
+import math
 import time
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from gacsnn.data.loader import Loader, image_count
+from gacsnn import draws
+from gacsnn.data.loader import Loader, batch_count, image_count
 from gacsnn.data.normalise import Normalise
 from gacsnn.energy import firing_rates
 from gacsnn.runtime.console import Progress
 from gacsnn.runtime.device import Machine
-from gacsnn.runtime.signals import stop_if_requested
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,33 @@ def evaluate(
     normalise: Normalise,
     machine: Machine,
     description: str = "evaluating",
+    by_key: bool = True,
 ) -> Score:
-    """Measure the model on every image of a split once. Top-5 is of as many classes as there are, if fewer."""
+    """Measure the model on every image of a split once. Top-5 is of as many classes as there are, if fewer.
+
+    Sums do not depend on how many processes share the images: counts are whole numbers, and the losses of all images are
+    added up exactly. `by_key`: what an encoder draws belongs to the image, and not to what was drawn before.
+    """
     model.eval()
     started = time.perf_counter()
-    count = image_count(loader)
-    totals = torch.zeros(3, dtype=torch.float64, device=machine.device)
+    group, count = machine.group, image_count(loader)
+    hits = torch.zeros(2, dtype=torch.float64, device=machine.device)
+    losses: list[Tensor] = []
     with torch.no_grad(), firing_rates(model) as rates, Progress(description, count) as progress:
-        for images, labels in loader:
+        for images, labels, keys in loader:
             labels = labels.to(machine.device, non_blocking=True)
-            with machine.autocast():
+            with machine.autocast(), draws.keyed(keys.to(machine.device) if by_key else None):
                 logits = model(normalise(images))
-            mean = logits.float().mean(dim=1)
-            hits = mean.topk(min(5, mean.shape[1])).indices == labels[:, None]
-            loss = F.cross_entropy(mean, labels, reduction="sum")
-            totals += torch.stack([hits[:, 0].sum().double(), hits.sum().double(), loss.double()])
-            progress.advance(len(labels))
-            stop_if_requested()
-    top1, top5, loss_sum = totals.tolist()
+            mean = machine.exact(logits).mean(dim=1)
+            found = mean.topk(min(5, mean.shape[1])).indices == labels[:, None]
+            losses.append(F.cross_entropy(mean, labels, reduction="none"))
+            hits += torch.stack([found[:, 0].sum(), found.sum()])
+            progress.advance(batch_count(loader, len(losses) - 1))
+            group.stop_if_requested()
+    rates.reduced(group.total)
+    top1, top5 = group.total(hits).tolist()
+    own = torch.cat(losses).double()
+    everywhere = group.gathered(own, group.highest([len(own)])[0])
+    loss = math.fsum(value for there in everywhere for value in there.tolist()) / count
     seconds = time.perf_counter() - started
-    return Score(
-        100 * top1 / count, 100 * top5 / count, loss_sum / count, rates.mean(), count, seconds, rates.by_step()
-    )
+    return Score(100 * top1 / count, 100 * top5 / count, loss, rates.mean(), count, seconds, rates.by_step())

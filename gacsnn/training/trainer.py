@@ -1,25 +1,40 @@
 """A network in training: its state, which checkpoints keep, and the step."""
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from gacsnn import draws
+from gacsnn.batchnorm import synchronise
 from gacsnn.config.saved import to_saved
 from gacsnn.config.schema import Config
-from gacsnn.data.mixing import Draw, draw, mix
+from gacsnn.data.loader import slice_of
+from gacsnn.data.mixing import Draw, Mixed, draw, mix, partners
+from gacsnn.data.normalise import Normalise
+from gacsnn.data.seeds import seeded
+from gacsnn.errors import InputError
+from gacsnn.models import SpikingResNet
 from gacsnn.runtime.device import Machine
 from gacsnn.training import checkpoint
 from gacsnn.training.losses import Loss, make_loss
 from gacsnn.training.optim import make_optimizer, make_scheduler
+
+# What is drawn by (seed, epoch, batch), beside the order of the images.
+MIXING = 1
 
 
 @dataclass
 class TrainState:
     """What has been done so far; part of every checkpoint.
 
-    `batch` and the `epoch_` sums are of the epoch at work, which a run that goes on finishes.
+    `batch` and the `epoch_` sums are of the epoch at work, which a run that goes on finishes. `keyed` says that draws
+    belong to (seed, epoch, batch, image); in runs that older versions began they come from one generator, and still do.
     """
 
     epoch: int = 0
@@ -33,25 +48,67 @@ class TrainState:
     images: int = 0
     seconds: float = 0.0
     step_seconds: float = 0.0
+    keyed: bool = False
     best_epoch: int | None = None
     best_top1: float | None = None
     best_loss: float | None = None
 
 
 class Trainer:
-    """A network in training on a number of images, with all that changes on the way."""
+    """A network in training on a number of images, with all that changes on the way.
 
-    def __init__(self, model: nn.Module, config: Config, machine: Machine, images: int) -> None:
+    Where several processes train it together, each step is that of the whole batch: of its slice of the batch each has the
+    gradient of its share of the loss, and DDP adds up.
+    """
+
+    def __init__(
+        self, model: SpikingResNet, config: Config, machine: Machine, normalise: Normalise, images: int
+    ) -> None:
         self.model = model
         self.config = config
         self.machine = machine
+        self.group = machine.group
+        self.normalise = normalise
+        self.images = images
+        model.accumulate(config.hardware.accumulate)
+        self.network = self.together()
         self.optimizer = make_optimizer(model, config.optimizer)
         steps_per_epoch = -(-images // config.batch_size)
         self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, steps_per_epoch)
         self.scaler = machine.scaler()
         self.loss: Loss = make_loss(config.loss)
-        self.state = TrainState()
+        self.state = TrainState(keyed=True)
         self.drawn = Draw()
+
+    def together(self) -> nn.Module:
+        """The network as this process trains it: the model, or its part of what several do.
+
+        Raises:
+            InputError: when a process would have no image of an epoch's last batch for a batch norm of its own.
+        """
+        options, group = self.config.hardware, self.group
+        if group.size == 1:
+            return self.model
+        least = min(self.config.batch_size, self.images % self.config.batch_size or self.config.batch_size)
+        if options.sync_batchnorm:
+            synchronise(self.model)
+        elif least < group.size:
+            raise InputError(
+                f"hardware.sync_batchnorm=false: an epoch's last batch has {least} images for {group.size} processes, and "
+                "each needs one; take hardware.sync_batchnorm=true or another batch_size"
+            )
+        return DistributedDataParallel(
+            self.model,
+            broadcast_buffers=not options.sync_batchnorm,  # synchronised ones are the same everywhere
+            gradient_as_bucket_view=True,  # no second copy of the gradients
+            static_graph=True,  # every step uses every weight, once, in the same order
+        )
+
+    def settle(self) -> None:
+        """The running statistics of the first process on all, where each has its own: these are saved and measured."""
+        if self.group.size > 1 and not self.config.hardware.sync_batchnorm:
+            for buffer in self.model.buffers():
+                dist.broadcast(buffer, src=0)
 
     def content(self, classes: list[str]) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -80,14 +137,27 @@ class Trainer:
         if content["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(content["scaler"])
         self.state = TrainState(**content["train_state"])
+        if self.group.size > 1 and not self.state.keyed:
+            raise InputError(
+                "hardware.processes: this run was begun by a version whose random numbers are those of one process; go on "
+                "with one"
+            )
         self.drawn = Draw(**content.get("drawn", {}))
         checkpoint.restore_random_state(content["rng"])
 
     def begin_epoch(self) -> None:
         """Draw what is kept for an epoch; not again where the epoch goes on."""
         if self.state.batch == 0:
-            self.drawn = draw(self.config.augmentation)
+            with self.seeded(0):
+                self.drawn = draw(self.config.augmentation)
             self.state.epoch_lr = self.optimizer.param_groups[0]["lr"]
+
+    def seeded(self, batch: int) -> AbstractContextManager[None]:
+        """What is drawn for a batch, counted from 1, or, with 0, for the epoch."""
+        augmentation = self.config.augmentation
+        if not self.state.keyed or not (augmentation.cutmix_probability or augmentation.mixup_probability):
+            return nullcontext()
+        return seeded(self.config.seed, self.state.epoch, batch, MIXING)
 
     def end_epoch(self) -> None:
         state = self.state
@@ -98,28 +168,58 @@ class Trainer:
             with warnings.catch_warnings(action="ignore", category=UserWarning):
                 self.scheduler.step()
 
-    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One optimizer step on images [B, 3, H, W] and labels [B]: the loss, and how many were classified correctly."""
-        if self.config.augmentation.drawn_every == "batch":
-            self.drawn = draw(self.config.augmentation)
-        mixed = mix(images, labels, self.drawn)
-        with self.machine.autocast():
-            logits = self.model(mixed.images)
-        logits = logits.float()
-        loss = self.loss(logits, mixed.labels)
-        if mixed.lam < 1:
-            loss = mixed.lam * loss + (1 - mixed.lam) * self.loss(logits, mixed.partners)
+    def step(self, images: Tensor, labels: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, int]:
+        """One optimizer step on this process's slice of a batch: uint8 [B, 3, H, W], labels and keys [B].
+
+        Returns its share of the batch's loss, how many were classified correctly, and how many images the whole batch has.
+        """
+        device, state = self.machine.device, self.state
+        count = min(self.config.batch_size, self.images - state.batch * self.config.batch_size)
+        labels = labels.to(device, non_blocking=True)
+        mixed = self.mixed(images, labels, count)
+        with self.machine.autocast(), draws.keyed(keys.to(device) if state.keyed else None):
+            logits = self.network(mixed.images)
+        logits = self.machine.exact(logits)
+        loss = self.share_of_loss(logits, mixed, count)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        # DDP divides by the number of processes; the shares are to be added up.
+        self.scaler.scale(loss if self.group.size == 1 else loss * self.group.size).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.config.scheduler.interval == "step":
             self.scheduler.step()
-        self.state.step += 1
-        self.state.batch += 1
-        self.state.images += len(labels)
-        self.state.epoch_images += len(labels)
-        return loss.detach(), (logits.detach().mean(dim=1).argmax(dim=1) == labels).sum()
+        state.step += 1
+        state.batch += 1
+        state.images += count
+        state.epoch_images += count
+        return loss.detach(), (logits.detach().mean(dim=1).argmax(dim=1) == labels).sum(), count
+
+    def mixed(self, images: Tensor, labels: Tensor, count: int) -> Mixed:
+        """The slice mixed with its partners, which may lie in the slices of other processes."""
+        with self.seeded(self.state.batch + 1):
+            if self.config.augmentation.drawn_every == "batch":
+                self.drawn = draw(self.config.augmentation)
+            partner = partners(count, self.drawn)
+        if partner is None:
+            return mix(self.normalise(images), labels, images, labels, self.drawn)
+        partner = partner.to(labels.device)
+        if self.group.size == 1:
+            normalised = self.normalise(images)
+            return mix(normalised, labels, normalised[partner], labels[partner], self.drawn)
+        most = -(-count // self.group.size)
+        everyone = torch.cat(self.group.gathered(images.to(labels.device), most))
+        every_label = torch.cat(self.group.gathered(labels, most))
+        partner = partner[slice_of(count, self.group.rank)]
+        return mix(self.normalise(images), labels, self.normalise(everyone[partner]), every_label[partner], self.drawn)
+
+    def share_of_loss(self, logits: Tensor, mixed: Mixed, count: int) -> Tensor:
+        """What these images add to the mean loss of the whole batch."""
+        if len(logits) == 0:
+            return logits.sum() * 0  # the mean of nothing is no number
+        loss = self.loss(logits, mixed.labels)
+        if mixed.lam < 1:
+            loss = mixed.lam * loss + (1 - mixed.lam) * self.loss(logits, mixed.partners)
+        return loss if len(logits) == count else loss * (len(logits) / count)
 
     def limit_reached(self, minutes: float) -> str | None:
         """Why training stops before the last epoch is done, if it does."""

@@ -14,13 +14,13 @@ from networks import close, random_images, small, trains
 from torch import Tensor, nn
 
 from gacsnn import create_model
+from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.encoders import (
     GAC,
     Direct,
     Latency,
     Phase,
     Poisson,
-    RepeatedBatchNorm2d,
     SpatialChannelAttention,
     TemporalAttention,
     latency_code,
@@ -42,7 +42,7 @@ def randomise(module: nn.Module, seed: int) -> None:
 
 
 def stem(T: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False), RepeatedBatchNorm2d(CHANNELS, T))
+    return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False), BatchNorm2d(CHANNELS, T))
 
 
 def doubles(seed: int, *shape: int) -> Tensor:
@@ -131,7 +131,7 @@ def test_gac_equals_stem_and_gate_computed_at_every_step(
 def test_repeated_batch_norm_is_batch_norm_of_the_repeated_batch(
     T: int, batch: int, height: int, width: int, momentum: float, seed: int
 ) -> None:
-    once, ordinary = RepeatedBatchNorm2d(CHANNELS, T).double(), nn.BatchNorm2d(CHANNELS).double()
+    once, ordinary = BatchNorm2d(CHANNELS, T).double(), nn.BatchNorm2d(CHANNELS).double()
     once.momentum = ordinary.momentum = momentum
     randomise(once, seed)
     ordinary.load_state_dict(once.state_dict())
@@ -156,7 +156,7 @@ def test_repeated_batch_norm_is_batch_norm_of_the_repeated_batch(
 
 
 def test_batch_norm_run_twice_before_one_backward_pass_does_not_spoil_its_gradient() -> None:
-    norm = RepeatedBatchNorm2d(CHANNELS, 3).double()
+    norm = BatchNorm2d(CHANNELS, 3).double()
     x = doubles(0, 2, CHANNELS, 3, 3).requires_grad_()
     (alone,) = torch.autograd.grad(norm(x).square()[0].sum(), x)
     first = norm(x)

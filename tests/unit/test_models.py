@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from networks import MAX_NEURON, close, constants, random_images, small, trains
 from torch import Tensor, nn
 
+from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.errors import InputError
 from gacsnn.models import Block, Head, SpikingResNet, create_model
 from gacsnn.neuron import LIF, NEURONS
@@ -298,14 +299,14 @@ def test_the_layers_of_such_a_block_in_their_order(encoder: str, size: tuple[int
     assert main == [
         (LIF, (2, 1, 8, *size)),
         (nn.Conv2d, (2, 16, *size)),
-        (nn.BatchNorm2d, (2, 16, *size)),
+        (BatchNorm2d, (2, 16, *size)),
         (nn.MaxPool2d, (2, 16, height, width)),
         (LIF, (2, 1, 16, height, width)),
         (nn.Conv2d, (2, 16, height, width)),
-        (nn.BatchNorm2d, (2, 16, height, width)),
+        (BatchNorm2d, (2, 16, height, width)),
     ]
     shortcut = [(type(module), shape) for name, module, shape in layers if ".shortcut." in name]
-    assert shortcut == [(nn.Conv2d, (2, 16, height, width)), (nn.BatchNorm2d, (2, 16, height, width))]
+    assert shortcut == [(nn.Conv2d, (2, 16, height, width)), (BatchNorm2d, (2, 16, height, width))]
 
 
 def test_a_pooled_block_computes_what_its_description_says() -> None:

@@ -22,7 +22,7 @@ from gacsnn.training.optim import OPTIMIZERS
 
 
 class LaterHardware(Hardware):
-    accumulate: int = option("batches whose gradients are added up before a step", default=1)
+    rounding: int = option("batches whose gradients are added up before a step", default=1)
 
 
 class LaterConfig(Config):
@@ -39,7 +39,7 @@ def test_an_added_option_changes_no_hash_until_it_is_used() -> None:
     assert config_hash(later) == config_hash(old)
     used = LaterConfig.model_validate({**to_dict(old), "clip_gradients": 1.0})
     assert config_hash(used) != config_hash(old)
-    inner = {**to_dict(old), "hardware": {**to_dict(old)["hardware"], "accumulate": 2}}
+    inner = {**to_dict(old), "hardware": {**to_dict(old)["hardware"], "rounding": 2}}
     assert config_hash(LaterConfig.model_validate(inner)) != config_hash(old)
 
 

@@ -16,7 +16,7 @@ from gacsnn.data.normalise import Normalise
 from gacsnn.runtime.device import Machine
 
 
-def epoch(seed: int = 0, number: int = 0, workers: int = 0, *, shuffle: bool = True) -> list[tuple[Tensor, Tensor]]:
+def epoch(seed: int = 0, number: int = 0, workers: int = 0, *, shuffle: bool = True) -> list[tuple[Tensor, Tensor, Tensor]]:
     images = coloured(10)
     images.transform = v2.RandomCrop(4, padding=2)
     with batches(images, 4, shuffle=shuffle, seed=seed, workers=workers, pin_memory=False) as loader:
@@ -25,17 +25,17 @@ def epoch(seed: int = 0, number: int = 0, workers: int = 0, *, shuffle: bool = T
         return list(loader)
 
 
-def equal(one: list[tuple[Tensor, Tensor]], two: list[tuple[Tensor, Tensor]]) -> bool:
+def equal(one: list[tuple[Tensor, Tensor, Tensor]], two: list[tuple[Tensor, Tensor, Tensor]]) -> bool:
     return all(torch.equal(a, b) for x, y in zip(one, two, strict=True) for a, b in zip(x, y, strict=True))
 
 
-def order(drawn: list[tuple[Tensor, Tensor]]) -> list[int]:
-    return [int(label) for _, labels in drawn for label in labels]
+def order(drawn: list[tuple[Tensor, Tensor, Tensor]]) -> list[int]:
+    return [int(label) for _, labels, _ in drawn for label in labels]
 
 
 def test_an_epoch_holds_every_image_once_in_an_order_of_seed_and_epoch() -> None:
     first = epoch()
-    assert [len(labels) for _, labels in first] == [4, 4, 2]
+    assert [len(labels) for _, labels, _ in first] == [4, 4, 2]
     assert sorted(order(first)) == list(range(10)) != order(first)
     assert equal(epoch(), first)
     assert order(epoch(number=1)) != order(first) != order(epoch(seed=1))
@@ -49,7 +49,7 @@ def test_augmentation_differs_between_epochs_and_images() -> None:
     with batches(same, 6, shuffle=False, seed=0, workers=0, pin_memory=False) as loader:
         for number in range(2):
             begin_epoch(loader, number)
-            seen += [image for images, _ in loader for image in images]
+            seen += [image for images, _, _ in loader for image in images]
     assert len({image.numpy().tobytes() for image in seen}) > 6
 
 

@@ -11,7 +11,13 @@ from torch import Tensor
 
 from gacsnn.config.schema import Augmentation
 from gacsnn.data import mixing as data_mixing
-from gacsnn.data.mixing import Mixed, cutmix_box, draw, mix
+from gacsnn.data.mixing import Draw, Mixed, cutmix_box, draw, mix, partners
+
+
+def mixed_batch(images: Tensor, labels: Tensor, drawn: Draw) -> Mixed:
+    partner = partners(len(images), drawn)
+    others = slice(None) if partner is None else partner
+    return mix(images, labels, images[others], labels[others], drawn)
 
 
 @settings(max_examples=300, deadline=None)
@@ -62,7 +68,7 @@ def test_cutmix_gives_one_box_of_all_images_to_their_partners(seed: int, size: t
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data_mixing, "cutmix_box", recorded)
         torch.manual_seed(seed)
-        mixed = mix(images, labels, draw(mixing(cutmix=1.0)))
+        mixed = mixed_batch(images, labels, draw(mixing(cutmix=1.0)))
     ((x1, y1, x2, y2),) = boxes
     inside = torch.zeros(size, dtype=torch.bool)
     inside[x1:x2, y1:y2] = True
@@ -79,7 +85,7 @@ def test_cutmix_gives_one_box_of_all_images_to_their_partners(seed: int, size: t
 def test_mixup_is_a_weighted_mean_of_a_image_and_its_partner(seed: int) -> None:
     images, labels = marked(5, 2, 3)
     torch.manual_seed(seed)
-    mixed = mix(images, labels, draw(mixing(mixup=1.0)))
+    mixed = mixed_batch(images, labels, draw(mixing(mixup=1.0)))
     assert 0 <= mixed.lam <= 1
     own, partner = images[:, 0, 0, 0], mixed.partners / 10
     expected = mixed.lam * own + (1 - mixed.lam) * partner
@@ -97,7 +103,7 @@ def kind(mixed: Mixed, images: Tensor) -> str:
 def test_batches_are_mixed_as_often_as_asked() -> None:
     images, labels = marked(8, 16, 16)
     torch.manual_seed(0)
-    drawn = Counter(kind(mix(images, labels, draw(mixing(cutmix=0.5, mixup=0.2))), images) for _ in range(1000))
+    drawn = Counter(kind(mixed_batch(images, labels, draw(mixing(cutmix=0.5, mixup=0.2))), images) for _ in range(1000))
     assert drawn["mixup"] == pytest.approx(200, abs=50)
     assert drawn["cutmix"] == pytest.approx(500, abs=65)  # those without an area look like none
 
@@ -105,7 +111,7 @@ def test_batches_are_mixed_as_often_as_asked() -> None:
 def test_without_mixing_a_batch_stays_as_it_is_and_no_number_is_drawn() -> None:
     images, labels = marked(4, 3, 3)
     state = torch.get_rng_state()
-    mixed = mix(images, labels, draw(mixing()))
+    mixed = mixed_batch(images, labels, draw(mixing()))
     assert torch.equal(mixed.images, images)
     assert torch.equal(mixed.labels, mixed.partners)
     assert mixed.lam == 1
@@ -128,5 +134,5 @@ def test_one_draw_gives_one_box_however_many_batches() -> None:
     images, labels = marked(6, 12, 10)
     torch.manual_seed(3)
     drawn = draw(mixing(cutmix=1.0))
-    changed = [(mix(images, labels, drawn).images != images).any(dim=0)[0] for _ in range(20)]
-    assert torch.stack(changed).any(dim=0).sum() == round((1 - mix(images, labels, drawn).lam) * 120)
+    changed = [(mixed_batch(images, labels, drawn).images != images).any(dim=0)[0] for _ in range(20)]
+    assert torch.stack(changed).any(dim=0).sum() == round((1 - mixed_batch(images, labels, drawn).lam) * 120)

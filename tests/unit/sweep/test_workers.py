@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gacsnn.sweep.workers import share, supervise, visible_gpus
+from gacsnn.runtime.cores import share, visible_gpus
+from gacsnn.sweep.workers import supervise
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,22 @@
+"""What of a machine is whose: the cores and GPUs of processes that work side by side."""
+
+import os
+from pathlib import Path
+
+# The environment's name for: the cores that this process may use are its own, and shared with none.
+SHARED = "GACSNN_CORES_SHARED"
+
+
+def share(cores: list[int], index: int, count: int) -> list[int]:
+    """The cores of one process: consecutive ones, as evenly as they go; one of them, where processes are more than cores."""
+    if count >= len(cores):
+        return [cores[index % len(cores)]]
+    return cores[index * len(cores) // count : (index + 1) * len(cores) // count]
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs of this machine as CUDA_VISIBLE_DEVICES names them, without importing torch."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
+    found = Path("/proc/driver/nvidia/gpus")
+    return [str(index) for index in range(len(list(found.iterdir())))] if found.is_dir() else []

@@ -1,0 +1,46 @@
+"""One of the processes that `spawn.py` starts: python -m gacsnn.tasks.member PIPE PARENT."""
+
+import sys
+import traceback
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+from gacsnn.runtime import console
+from gacsnn.runtime.signals import end_with_parent, handle_signals
+
+
+def main() -> int:
+    pipe, parent = Connection(int(sys.argv[1])), int(sys.argv[2])
+    handle_signals()
+    end_with_parent(parent, at_once=True)
+    # They are named as the other end unpickles them, and not as parts of the program that Python began with.
+    from gacsnn.errors import GacsnnError, Pruned
+    from gacsnn.run import run
+    from gacsnn.tasks.spawn import Ended, Order
+
+    order = pipe.recv()
+    assert isinstance(order, Order)
+
+    def report(line: Mapping[str, Any]) -> None:
+        pipe.send(line)
+        error = pipe.recv()
+        if error is not None:
+            raise error
+
+    ended = Ended(None, None)
+    try:
+        with console.labelled(order.label):
+            ended = Ended(run(order.config, order.overridden, report if order.reports else None), None)
+    except (GacsnnError, Pruned, SystemExit, KeyboardInterrupt) as error:
+        ended = Ended(None, error)
+    except Exception as error:
+        ended = Ended(None, RuntimeError("".join(traceback.format_exception(error))))
+    finally:
+        pipe.send(ended)
+        pipe.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
