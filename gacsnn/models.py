@@ -154,6 +154,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, B, C, H, W] -> [T, B, width, H / stride, W / stride]."""
+        if self.parts == 1 or not torch.is_grad_enabled():
+            return self.whole(x)
+        return checkpoint(self.whole, x, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
+
+    def whole(self, x: Tensor) -> Tensor:
         shortcut = x if self.shortcut is None else per_frame(x, self.shortcut)
         x = per_frame(self.in_parts(self.first, x), self.bn1, self.pool)
         x = per_frame(self.in_parts(self.second, x), self.bn2)
@@ -234,16 +239,7 @@ class SpikingResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> logits [B, T, classes]. A prediction is the mean over T."""
-        x = self.encoder(images)
-        for block in self.blocks():
-            if block.parts > 1 and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
-            else:
-                x = block(x)
-        return self.head(x)
-
-    def blocks(self) -> list[Block]:
-        return [module for module in self.stages.modules() if isinstance(module, Block)]
+        return self.head(self.stages(self.encoder(images)))
 
     def accumulate(self, parts: int) -> None:
         """Compute each block on so many parts of the batch in turn, and again for its gradients: less memory, the same step.
@@ -251,8 +247,9 @@ class SpikingResNet(nn.Module):
         Gradients of parts that are batches of their own would be of other batch statistics. Here those are of the whole
         batch: what is kept of a block is its input, and within the block at work what its batch norms read.
         """
-        for block in self.blocks():
-            block.parts = parts
+        for module in self.stages.modules():
+            if isinstance(module, Block):
+                module.parts = parts
 
     def layer_inputs(self) -> dict[str, LayerInput]:
         """What each layer reads, by its full name."""

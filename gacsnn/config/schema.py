@@ -295,6 +295,9 @@ class Config(Options):
     save_every_minutes: Positive | None = option(
         "write a checkpoint within an epoch this often, beside each epoch's; null: only after each epoch", default=10.0
     )
+    keep_checkpoints: Count = option(
+        "how many of the latest checkpoints are kept; a damaged one costs the time since the one before", default=2
+    )
     max_minutes: Positive | None = option("stop training after this many minutes")
     limit_train: Count | None = option("use only this many training images")
     limit_eval: Count | None = option("use only this many images of the validation split, and of the test split")

@@ -1,6 +1,7 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and the older ones that are kept beside them."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -10,18 +11,74 @@ from gacsnn.errors import InputError
 from gacsnn.runtime.signals import uninterrupted
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a temporary file beside `path`, flush it to the disk, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_whole(
+    path: Path, write: Callable[[IO[bytes]], object], just_before: Callable[[], object] = lambda: None
+) -> None:
+    """Write a temporary file beside `path`, flush it to the disk, then rename it; `just_before` that, nothing can be lacking."""
+    temporary = temporary_of(path)
     try:
         with uninterrupted():
             with temporary.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
+            just_before()
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def remove_temporaries(folder: Path) -> None:
+    """What killed processes were writing there. Nobody else may be writing meanwhile."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
+
+
+def duplicate(source: Path, target: Path) -> None:
+    """Have `target` hold what `source` does, at no moment less than a whole file; a hard link, where the disk has such."""
+    if target.exists() and target.samefile(source):
+        return  # and a rename of one link onto another does nothing
+    temporary = temporary_of(target)
+    temporary.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copy2(source, temporary)  # with its time, by which `needless` tells the order of writing
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def numbered(path: Path, number: int) -> Path:
+    """last.pt, 2 -> last-2.pt; 0: the path itself."""
+    return path.with_name(f"{path.stem}-{number}{path.suffix}") if number else path
+
+
+def kept(path: Path) -> list[Path]:
+    """The file, and the older ones that stand beside it (last-1.pt, last-2.pt, ...), the newest first."""
+    found = {0: path} if path.exists() else {}
+    for older in path.parent.glob(f"{path.stem}-*{path.suffix}"):
+        number = older.stem.removeprefix(f"{path.stem}-")
+        if number.isdecimal() and older == numbered(path, int(number)):
+            found[int(number)] = older
+    return [found[number] for number in sorted(found)]
+
+
+def shift(path: Path) -> None:
+    """Before `path` is replaced: keep it as last-1.pt, that one as last-2.pt, and so on up to the first gap."""
+    if not path.exists() or (numbered(path, 1).exists() and numbered(path, 1).samefile(path)):
+        return  # kept already: a process was killed before it replaced the file
+    end = 1
+    while numbered(path, end).exists():
+        end += 1
+    for number in reversed(range(1, end)):
+        numbered(path, number).replace(numbered(path, number + 1))
+    duplicate(path, numbered(path, 1))
 
 
 def write_text(path: Path, text: str) -> None:

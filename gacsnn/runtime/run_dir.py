@@ -2,7 +2,7 @@
 
 config.yaml     what was run, enough to run it again
 metrics.jsonl   a line per epoch
-checkpoints/    last.pt after every epoch, best.pt by the validation split
+checkpoints/    last.pt after every epoch and every few minutes, best.pt by the validation split, older ones as last-1.pt, ...
 tensorboard/    the same scalars for TensorBoard
 energy.csv      firing rates, operations and energy of each layer; firing_rates.png shows the rates
 result.json     written once, at the end
@@ -23,7 +23,7 @@ from gacsnn.config.names import renamed
 from gacsnn.config.saved import load, to_yaml
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-from gacsnn.runtime.files import write_text
+from gacsnn.runtime.files import kept, remove_temporaries, write_text
 
 # What result.json holds, and what is called after each epoch with its line of metrics.jsonl.
 Result = dict[str, Any]
@@ -89,6 +89,10 @@ class RunDirectory:
             ) from None
         return lines
 
+    def saved(self) -> list[Path]:
+        """The checkpoints to go on from, the newest first."""
+        return kept(self.last)
+
     def check_resumable(self) -> None:
         """Find out, writing nothing, whether there is a run here to go on with.
 
@@ -97,12 +101,13 @@ class RunDirectory:
         """
         if not self.path.is_dir():
             raise InputError(f"resume={self.path}: no such run directory")
-        for file in (self.config_path, self.last):
-            if not file.exists():
+        for file, there in ((self.config_path, self.config_path.exists()), (self.last, self.saved())):
+            if not there:
                 name = file.relative_to(self.path)
                 raise InputError(f"resume={self.path}: no {name} in it, so there is nothing to go on with")
-        if not os.access(self.path, os.W_OK | os.X_OK):
-            raise InputError(f"resume={self.path}: cannot be written (no permission)")
+        for folder in (self.path, self.checkpoints):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise InputError(f"resume={folder}: cannot be written (no permission)")
 
     # Writing
 
@@ -141,16 +146,18 @@ class RunDirectory:
     def truncate_after(self, epoch: int) -> None:
         """Drop the result, and what is there of epochs that the checkpoint does not hold.
 
-        There are such where the run was killed between the two writes.
+        There are such where the run was killed between the two writes, and where an older checkpoint had to be used.
         """
         if not self.writes:
             return
-        kept = "".join(text for text, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
+        remaining = "".join(text for text, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
         self.result_path.unlink(missing_ok=True)
+        remove_temporaries(self.checkpoints)
         if epoch == 0:
-            self.best.unlink(missing_ok=True)
-        if self.metrics_path.exists() and kept != self.metrics_path.read_text():
-            write_text(self.metrics_path, kept)
+            for best in kept(self.best):
+                best.unlink()
+        if self.metrics_path.exists() and remaining != self.metrics_path.read_text():
+            write_text(self.metrics_path, remaining)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         if self.writes:
@@ -164,7 +171,7 @@ def check_new_directory(output_dir: str | None) -> None:
         InputError: when a run lies there already, or nothing can be written there.
     """
     path = Path(output_dir if output_dir is not None else "outputs")
-    if (path / "checkpoints" / "last.pt").exists():
+    if RunDirectory(path).saved():
         raise InputError(f"output_dir={path}: holds a run already; resume={path} goes on with it")
     ancestor = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
     if not ancestor.is_dir():

@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-# Ctrl-C, the end of a job or a service, a terminal that is closed.
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Ctrl-C, the end of a job or a service, a terminal that is closed, a cluster's warning that the job's time is nearly over.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+# "Run me again": the exit code after the warning. Grid Engine requeues a job that ends with 99 by itself, LSF does where the
+# queue says REQUEUE_EXIT_VALUES=99, and a batch script of SLURM can test for it and call `scontrol requeue`.
+REQUEUE = 99
 
 
 class StopRequested(SystemExit):
-    """A signal, noticed where everything is in order: between two steps. The exit code is 128 + the signal's."""
+    """A signal, noticed where everything is in order: between two steps. The exit code is that of `exit_code`."""
 
 
 @dataclass
@@ -30,7 +34,7 @@ _requests = Requests()
 
 
 def handle_signals() -> None:
-    """End on Ctrl-C, SIGTERM and SIGHUP with what is open closed on the way; exit code 130, 143, 129.
+    """End on Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 with what is open closed on the way; exit code 130, 143, 129, 99.
 
     While somebody looks (`stop_between_steps`) the first signal only asks; the second ends at once. Elsewhere it raises at
     once, and is remembered: what is raised inside a callback of Python's own is lost, and the next look finds it.
@@ -40,14 +44,20 @@ def handle_signals() -> None:
         signal.signal(number, on_signal)
 
 
+def exit_code(number: int) -> int:
+    return REQUEUE if number == signal.SIGUSR1 else 128 + number
+
+
 def on_signal(number: int, _frame: FrameType | None) -> None:
     first = _requests.number is None
-    _requests.number = number
-    if _requests.patient and first:
+    if first:
+        _requests.number = number
+    # A warning that comes twice is still a warning: schedulers send it to a job's script and to its steps, which pass it on.
+    if _requests.patient and (first or number == signal.SIGUSR1):
         return
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    sys.exit(128 + number)
+    sys.exit(exit_code(number))
 
 
 @contextmanager
@@ -69,13 +79,14 @@ def requested() -> int:
 def stop_if_requested(number: int | None = None) -> None:
     """Raises StopRequested when a signal came; `number`: that of a process that we work with."""
     if number := requested() if number is None else number:
-        raise StopRequested(128 + number)
+        raise StopRequested(exit_code(number))
 
 
 def leave_signals_to_parent(_worker: int) -> None:
-    """For a loader's worker process: its parent hears of Ctrl-C and of a closed terminal too, and ends it."""
+    """For a loader's worker process: its parent hears of Ctrl-C, a closed terminal and the warning too, and ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

@@ -142,7 +142,7 @@ class Sweep:
         folder.mkdir(exist_ok=True)
         about = {"study": self.name, "trial": trial.number, "params": trial.params}
         write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
-        if run_dir.last.exists() and run_dir.config_path.exists():
+        if run_dir.saved() and run_dir.config_path.exists():
             TrialReporter(self.study, trial.number, self.options.objectives[0]).repeat(run_dir)
             known.append(f"resume='{folder}'")
         return [*self.search.overrides(trial.params), *known]

@@ -149,8 +149,8 @@ def same_run(config: Config) -> Path | None:
     """The newest run of this configuration that can go on: in `output_dir`, or below outputs/ where that is not given."""
     folders = Path("outputs").glob("*/*") if config.output_dir is None else [Path(config.output_dir)]
     runs = [RunDirectory(folder) for folder in folders]
-    runs = [run for run in runs if run.last.exists() and is_of(run, config)]
-    return max(runs, key=lambda run: run.last.stat().st_mtime).path if runs else None
+    runs = [run for run in runs if run.saved() and is_of(run, config)]
+    return max(runs, key=lambda run: run.saved()[0].stat().st_mtime).path if runs else None
 
 
 def is_of(run_dir: RunDirectory, config: Config) -> bool:

@@ -15,6 +15,7 @@ from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.training import checkpoint
 from gacsnn.training.loop import train
 from gacsnn.training.metrics import Score, evaluate
+from gacsnn.training.saving import find_best, go_back
 from gacsnn.training.trainer import Trainer, TrainState
 from gacsnn.weights import load_weights
 
@@ -36,35 +37,45 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
 
 
 def resume(config: Config, run_dir: RunDirectory, on_epoch_end: OnEpochEnd | None) -> Result:
-    """Go on where the last checkpoint stands."""
-    content = checkpoint.read(run_dir.last)
+    """Go on where the last checkpoint stands, or the newest one that can be read."""
+    saved = checkpoint.newest(run_dir.saved(), f"resume={run_dir.path}")
+    _, content = saved
     experiment = prepare(config)
     if content["classes"] != experiment.splits.classes:
         raise InputError(f"resume={run_dir.path}: the data set's classes are no longer those of that run")
-    return fit(experiment, run_dir, content, on_epoch_end)
+    return fit(experiment, run_dir, saved, on_epoch_end)
 
 
 def fit(
-    experiment: Experiment, run_dir: RunDirectory, content: dict[str, Any] | None, on_epoch_end: OnEpochEnd | None
+    experiment: Experiment,
+    run_dir: RunDirectory,
+    saved: tuple[Path, dict[str, Any]] | None,
+    on_epoch_end: OnEpochEnd | None,
 ) -> Result:
-    """Train from the beginning, or from the content of a checkpoint; then test."""
+    """Train from the beginning, or from a checkpoint, given with its content; then test."""
     config, splits = experiment.config, experiment.splits
     assert isinstance(config.task, Train)
     trainer = Trainer(experiment.model, config, experiment.machine, len(splits.train))
-    if content is not None:
+    if saved is not None:
+        path, content = saved
         trainer.restore(content)
-        if trainer.state.epoch >= config.epochs or trainer.limit_reached(0):
-            known = run_dir.read_result()
-            if known is not None and (known["top1"] is not None or not config.task.test):
-                log.info(f"this run is complete; resume={run_dir.path} epochs=N with a larger N goes further")
-                conclude(known, run_dir.path)
-                return known
+        best = find_best(run_dir, trainer.state)
+        over = trainer.state.epoch >= config.epochs or trainer.limit_reached(0) is not None
+        known = run_dir.read_result()
+        if known is not None and known.get("steps", trainer.state.step) != trainer.state.step:
+            known = None  # that of a later checkpoint, which can no longer be read
+        if over and known is not None and (known["top1"] is not None or not config.task.test):
+            log.info(f"this run is complete; resume={run_dir.path} epochs=N with a larger N goes further")
+            conclude(known, run_dir.path)
+            return known
+        if not over or known is None:
+            go_back(run_dir, path, best, trainer.state)
+        if over:
             run_dir.write_config(config)
             return finish(trainer, experiment, run_dir)  # all that is missing is the result, or its test
-        run_dir.truncate_after(trainer.state.epoch)
     run_dir.write_config(config)
     announce(experiment, run_dir.path)
-    if content is not None:
+    if saved is not None:
         log.info(f"going on after {where(trainer.state)}")
     selecting = splits.for_evaluation(config.task.selected_by)
     selection = nullcontext() if selecting is None else experiment.loader(selecting)

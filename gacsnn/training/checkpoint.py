@@ -7,7 +7,8 @@ A checkpoint of ours is a dictionary of tensors, numbers, strings and lists only
 
 import io
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from gacsnn.config.names import renamed
 from gacsnn.config.saved import check_schema
 from gacsnn.errors import InputError
+from gacsnn.runtime.console import log
 from gacsnn.runtime.files import check_file, write_whole
 
 FORMAT = "gacsnn-1"
@@ -28,15 +30,25 @@ KEYS: dict[str, type] = {"model": dict, "train_state": dict, "config": dict, "cl
 WRAPPERS = ("state_dict", "model", "net")
 
 
+class DamagedError(InputError):
+    """A file that is no checkpoint, or no longer one; not one of another version, whose content is whole."""
+
+
+def serialise(content: Mapping[str, Any]) -> memoryview:
+    """The bytes of a checkpoint's file. torch's own writer, on a full disk, raises an error of its own, and aborts after it."""
+    made = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, made)
+    return made.getbuffer()
+
+
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint; a reader finds the old one or the new one, never a part.
 
     Raises:
-        OSError: when it cannot be written. torch's own writer would say so in an error of its own, and abort after it.
+        OSError: when it cannot be written.
     """
-    made = io.BytesIO()
-    torch.save({"format": FORMAT, **content}, made)
-    write_whole(path, lambda file: file.write(made.getbuffer()))
+    made = serialise(content)
+    write_whole(path, lambda file: file.write(made))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -48,7 +60,35 @@ def read(path: Path) -> dict[str, Any]:
     content = read_any(path)
     if "format" not in content:
         raise InputError(f"checkpoint={path}: this file was not written by gacsnn")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            if part := file.testzip():  # torch is built without this check
+                raise DamagedError(f"checkpoint={path}: this file is damaged: the checksum of {part} is wrong")
     return content
+
+
+def newest(paths: Sequence[Path], source: str) -> tuple[Path, dict[str, Any]]:
+    """The first of these checkpoints that can be read, and its content; says which were passed over.
+
+    Raises:
+        InputError: when none can be read, or one is of another version: to pass over that would be to lose what it holds.
+    """
+    damaged: list[Path] = []
+    for path in paths:
+        with path.open("rb"):
+            pass  # what cannot be opened is not damaged: OSError
+        try:
+            content = read(path)
+        except DamagedError:
+            damaged.append(path)
+            continue
+        if damaged:
+            log.warning(
+                f"{' and '.join(map(str, damaged))} cannot be read (cut short or damaged): going on from {path} instead"
+            )
+        return path, content
+    names = ", ".join(path.name for path in damaged)
+    raise InputError(f"{source}: none of its checkpoints can be read ({names}): cut short or damaged")
 
 
 def read_any(path: Path) -> dict[str, Any]:
@@ -62,7 +102,7 @@ def read_any(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises whatever its parsers stumble over: IndexError, struct.error, AssertionError, ...
-        raise InputError(
+        raise DamagedError(
             f"checkpoint={path}: this file is no checkpoint, one that was cut short, or one that wants to run code"
         ) from None
     if isinstance(content, dict) and "format" in content:
@@ -73,7 +113,7 @@ def read_any(path: Path) -> dict[str, Any]:
         check_schema(schema_of(content), f"checkpoint={path}")
         content = migrate(content)
         if missing := [key for key in KEYS if not isinstance(content.get(key), KEYS[key])]:
-            raise InputError(f"checkpoint={path}: this file is damaged: it lacks {', '.join(missing)}")
+            raise DamagedError(f"checkpoint={path}: this file is damaged: it lacks {', '.join(missing)}")
         return content
     for key in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -98,12 +138,23 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+def gpus() -> int:
+    """How many GPUs this process may draw on: none, where it runs on the CPU of a machine that has some."""
+    return torch.cuda.device_count() if torch.cuda.is_initialized() else 0
+
+
 def random_state() -> dict[str, Any]:
     """The state of every generator that a run draws from."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if gpus() else []}
 
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Let the generators go on where the state was taken; those of the GPUs only where there are as many, which is said."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+    if len(state["cuda"]) != gpus():
+        log.warning(
+            f"GPUs: {len(state['cuda'])} when this run was saved, {gpus()} now; what is drawn at random on them is not "
+            "what it would have been"
+        )
+    elif state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -16,6 +16,7 @@ from gacsnn.runtime.run_dir import OnEpochEnd, RunDirectory
 from gacsnn.runtime.signals import StopRequested, stop_between_steps, stop_if_requested
 from gacsnn.training import checkpoint
 from gacsnn.training.metrics import evaluate
+from gacsnn.training.saving import Saver
 from gacsnn.training.trainer import Trainer, TrainState
 
 # Steps between looks at the loss: to read it is to wait for the GPU.
@@ -35,30 +36,28 @@ def train(
 
     What ends an epoch early is saved with it: a run that goes on finishes that epoch as if nothing had happened.
     `validation` is the split that picks the best epoch (`task.selected_by`); None: the last epoch is the best.
-    `on_epoch_end` is called after all that, and may end the training by what it raises.
+    `on_epoch_end` is called after all that, and may end the training by what it raises. However it ends, what was to be
+    saved is on the disk then.
 
     Raises:
         DivergenceError: when the loss or a weight is no longer finite; the checkpoints are from before.
-        StopRequested: on Ctrl-C or SIGTERM, when what was done is saved.
+        StopRequested: on a signal that asks to stop, when what was done is saved.
+        OSError: when something cannot be written, perhaps some steps later.
     """
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and only wanted here
 
     config, state = trainer.config, trainer.state
     clock = Clock(state, config.save_every_minutes)
     board = SummaryWriter(str(run_dir.tensorboard), purge_step=state.epoch + 1)
-    with closing(board), stop_between_steps():
+    with closing(board), stop_between_steps(), Saver(run_dir, config.keep_checkpoints) as saver:
         stop = trainer.limit_reached(0)
         while state.epoch < config.epochs and stop is None:
-            stop = train_epoch(trainer, loader, normalise, clock, run_dir, classes)
+            stop = train_epoch(trainer, loader, normalise, clock, saver, classes)
             if state.batch < len(loader):
                 break
-            line, better = end_epoch(trainer, validation, normalise, clock, run_dir, classes)
+            line, better = end_epoch(trainer, validation, normalise, clock, saver, classes)
             record(line, run_dir, board, config)
-            content = trainer.content(classes)
-            # best before last: after a kill between them, the epoch is done again and writes the same best.
-            if better:
-                checkpoint.save(run_dir.best, content)
-            checkpoint.save(run_dir.last, content)
+            saver.save(trainer.content(classes), better)
             clock.saved()
             if on_epoch_end is not None:
                 on_epoch_end(line)
@@ -93,7 +92,7 @@ class Clock:
 
 
 def train_epoch(
-    trainer: Trainer, loader: Loader, normalise: Normalise, clock: Clock, run_dir: RunDirectory, classes: list[str]
+    trainer: Trainer, loader: Loader, normalise: Normalise, clock: Clock, saver: Saver, classes: list[str]
 ) -> str | None:
     """What is left of the epoch at work, or less where a limit ends it: which limit."""
     state, config, device = trainer.state, trainer.config, trainer.machine.device
@@ -106,7 +105,8 @@ def train_epoch(
     begun, seconds_before = time.perf_counter(), state.epoch_seconds
 
     def look() -> None:
-        """Read the latest losses: to do so is to wait for the GPU."""
+        """Read the latest losses: to do so is to wait for the GPU. And hear whether what was saved could be written."""
+        saver.check()
         if pending:
             check_losses(pending, state)
         pending.clear()
@@ -117,7 +117,7 @@ def train_epoch(
         look()
         check_weights(trainer)
         clock.tick()
-        checkpoint.save(run_dir.last, trainer.content(classes))
+        saver.save(trainer.content(classes))
         clock.saved()
 
     stop = None
@@ -152,7 +152,7 @@ def end_epoch(
     validation: Loader | None,
     normalise: Normalise,
     clock: Clock,
-    run_dir: RunDirectory,
+    saver: Saver,
     classes: list[str],
 ) -> tuple[dict[str, Any], bool]:
     """The epoch's line of metrics.jsonl, and whether its weights are the best so far."""
@@ -175,7 +175,7 @@ def end_epoch(
         except StopRequested:
             checkpoint.restore_random_state(before)
             clock.tick()
-            checkpoint.save(run_dir.last, trainer.content(classes))
+            saver.save(trainer.content(classes))
             raise
         line |= {f"{split}_loss": score.loss, f"{split}_top1": score.top1, "firing_rate": score.firing_rate}
         better = is_better(score.top1, score.loss, state)

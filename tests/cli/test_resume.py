@@ -84,8 +84,8 @@ def test_resuming_with_what_may_not_change(launch: Launch, tmp_path: Path) -> No
     for argument in ("T=4", "seed=1", "optimizer=sgd", "dataset=synthetic", "batch_size=8", "output_dir=other"):
         said = refused(launch, tmp_path, "resume=run", argument)
         assert (
-            "only epochs, max_steps, max_minutes, save_every_minutes, hardware, dataset.root, task.test may change"
-            in said
+            "only epochs, max_steps, max_minutes, save_every_minutes, keep_checkpoints, hardware, dataset.root, task.test"
+            " may change" in said
         )
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
     assert "no checkpoints/last.pt in it" in refused(launch, tmp_path, "resume=run")
