@@ -109,9 +109,9 @@ class SynchronisedBatchNorm(torch.autograd.Function):
         if here:
             variance, mean = torch.var_mean(exact, dim=(0, 2, 3), correction=0)
             own[0, 0], own[0, 1 : channels + 1], own[0, channels + 1 :] = here, mean, variance * here
-        all_ = own.new_empty(dist.get_world_size(), 2 * channels + 1)
-        dist.all_gather_into_tensor(all_, own)
-        counts, means, squares = all_[:, :1], all_[:, 1 : channels + 1], all_[:, channels + 1 :]
+        each = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(each, own)
+        counts, means, squares = torch.cat(each).split([1, channels, channels], dim=1)
         count = counts.sum()
         if count <= 1:
             raise ValueError(f"batch norm in training needs more than 1 value a channel; input {list(x.shape)}")
@@ -130,14 +130,14 @@ class SynchronisedBatchNorm(torch.autograd.Function):
         exact = torch.promote_types(x.dtype, torch.float32)
         dy, x_exact = gradients[0].to(exact), x.to(exact)
         normalised = (x_exact - per_channel(mean, x_exact)) * per_channel(inverse, x_exact)
-        sums = torch.stack([dy.sum(dim=(0, 2, 3)), (dy * normalised).sum(dim=(0, 2, 3))]).double()
-        for_bias, for_weight = sums.to(weight.dtype).unbind()
+        for_bias, for_weight = dy.sum(dim=(0, 2, 3)), (dy * normalised).sum(dim=(0, 2, 3))
+        sums = torch.stack([for_bias, for_weight]).double()
         dist.all_reduce(sums)
         of_mean, of_variance = (sums / count).unbind()
         dx = (dy - per_channel(of_mean, dy) - normalised * per_channel(of_variance, dy)) * per_channel(
             weight * inverse, dy
         )
-        return dx.to(x.dtype), for_weight, for_bias, None
+        return dx.to(x.dtype), for_weight.to(weight.dtype), for_bias.to(weight.dtype), None
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def slice_of(count: int, rank: Rank) -> slice:
     return slice(count * rank.index // rank.size, count * (rank.index + 1) // rank.size)
 
 
-class Keyed(Dataset[tuple[Tensor, Tensor, int]]):
+class Keyed(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Images, labels and, as the key of what else is drawn for an image, the seed of its augmentation."""
 
     def __init__(self, images: Images) -> None:
@@ -35,11 +35,11 @@ class Keyed(Dataset[tuple[Tensor, Tensor, int]]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
-        return *self.images[item], item[1]
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        return *self.images[item], torch.tensor(item[1])
 
 
-def collate(shape: torch.Size, items: list[tuple[Tensor, Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
+def collate(shape: torch.Size, items: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
     """As PyTorch's own; and of no items, images of this shape."""
     if items:
         return default_collate(items)

@@ -40,11 +40,12 @@ class Group:
         if self.first:
             try:
                 made[0] = make()
-            except GacsnnError as error:
+            except (GacsnnError, Pruned) as error:
                 made[1] = error
         dist.broadcast_object_list(made, src=0, device=torch.device("cpu"))
         if made[1] is not None:
-            made[1].shared = True
+            if isinstance(made[1], GacsnnError):
+                made[1].shared = True
             raise made[1]
         return made[0]
 

@@ -9,7 +9,8 @@ from gacsnn.config.schema import Config, Train
 from gacsnn.errors import DivergenceError, InputError, MachineError
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.console import log
-from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, make_directory
+from gacsnn.runtime.group import this_group
+from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
 from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, run_name
 from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.training import checkpoint
@@ -22,15 +23,17 @@ from gacsnn.weights import load_weights
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None) -> Result:
     """`config` is checked (`tasks/checks.py`); where a run goes on, it is that run's, with what may change of it."""
+    group = this_group()
     if config.resume is not None:
-        run_dir = RunDirectory(Path(config.resume))
+        run_dir = RunDirectory(Path(config.resume), writes=group.first)
         with machine_errors(run_dir), run_dir.lock("resume"):
             return resume(config, run_dir, on_epoch_end)
-    weights = None if config.checkpoint is None else checkpoint.read_any(Path(config.checkpoint))
+    given = config.checkpoint
+    weights = None if given is None else group.share(lambda: checkpoint.read_any(Path(given)))
     experiment = prepare(config)
     if weights is not None:
-        put_weights(experiment.model, weights, f"checkpoint={config.checkpoint}")
-    run_dir = make_directory(config.output_dir, run_name(config))
+        put_weights(experiment.model, weights, f"checkpoint={given}")
+    run_dir = experiment.new_directory(run_name(config))
     with machine_errors(run_dir), run_dir.lock("output_dir"):
         run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
         return fit(experiment, run_dir, None, on_epoch_end)
@@ -38,7 +41,7 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
 
 def resume(config: Config, run_dir: RunDirectory, on_epoch_end: OnEpochEnd | None) -> Result:
     """Go on where the last checkpoint stands, or the newest one that can be read."""
-    saved = checkpoint.newest(run_dir.saved(), f"resume={run_dir.path}")
+    saved = this_group().share(lambda: checkpoint.newest(run_dir.saved(), f"resume={run_dir.path}"))
     _, content = saved
     experiment = prepare(config)
     if content["classes"] != experiment.splits.classes:
@@ -53,15 +56,14 @@ def fit(
     on_epoch_end: OnEpochEnd | None,
 ) -> Result:
     """Train from the beginning, or from a checkpoint, given with its content; then test."""
-    config, splits = experiment.config, experiment.splits
+    config, splits, group = experiment.config, experiment.splits, experiment.machine.group
     assert isinstance(config.task, Train)
-    trainer = Trainer(experiment.model, config, experiment.machine, len(splits.train))
+    trainer = Trainer(experiment.model, config, experiment.machine, experiment.normalise, len(splits.train))
     if saved is not None:
         path, content = saved
         trainer.restore(content)
-        best = find_best(run_dir, trainer.state)
+        best, known = group.share(lambda: (find_best(run_dir, trainer.state), run_dir.read_result()))
         over = trainer.state.epoch >= config.epochs or trainer.limit_reached(0) is not None
-        known = run_dir.read_result()
         if known is not None and known.get("steps", trainer.state.step) != trainer.state.step:
             known = None  # that of a later checkpoint, which can no longer be read
         if over and known is not None and (known["top1"] is not None or not config.task.test):
@@ -81,7 +83,7 @@ def fit(
     selection = nullcontext() if selecting is None else experiment.loader(selecting)
     try:
         with experiment.loader(splits.train, shuffle=True) as loader, selection as selector:
-            train(trainer, loader, selector, experiment.normalise, run_dir, splits.classes, on_epoch_end)
+            train(trainer, loader, selector, run_dir, splits.classes, on_epoch_end)
     except (KeyboardInterrupt, SystemExit):
         log.info(f"interrupted; {what_is_kept(run_dir)}")
         raise
@@ -101,6 +103,8 @@ def machine_errors(run_dir: RunDirectory) -> Iterator[None]:
 
 
 def what_is_kept(run_dir: RunDirectory) -> str:
+    if not run_dir.writes:
+        return "the first process says what is saved"
     try:
         content = checkpoint.read(run_dir.last)
     except InputError:
@@ -124,15 +128,16 @@ def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> R
     assert isinstance(task, Train)
     by_test = task.selected_by == "test"
     split = "test" if task.test else "validation"
-    last = {"last_epoch_top1": measure(experiment, run_dir.last, split).top1} if by_test else {}
-    score = measure(experiment, run_dir.best if run_dir.best.exists() else run_dir.last, split)
+    last = {"last_epoch_top1": measure(experiment, run_dir.last, split, state.keyed).top1} if by_test else {}
+    selected = experiment.machine.group.share(lambda: run_dir.best if run_dir.best.exists() else run_dir.last)
+    score = measure(experiment, selected, split, trainer.state.keyed)
     validation_top1 = None if by_test else state.best_top1
     if state.epoch == 0:
         selected_by = f"last step ({state.step}), as no epoch was finished"
         if split == "validation":
             validation_top1 = score.top1
         elif not by_test and experiment.splits.validation is not None:
-            validation_top1 = measure(experiment, run_dir.last, "validation").top1
+            validation_top1 = measure(experiment, run_dir.last, "validation", state.keyed).top1
     elif state.best_top1 is None:
         selected_by = f"last epoch ({state.epoch}), for want of a validation split"
     else:
@@ -159,10 +164,11 @@ def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> R
     return result
 
 
-def measure(experiment: Experiment, weights: Path, split: str) -> Score:
-    load_weights(experiment.model, checkpoint.read(weights)["model"], f"checkpoint={weights}")
+def measure(experiment: Experiment, weights: Path, split: str, by_key: bool) -> Score:
+    content = experiment.machine.group.share(lambda: checkpoint.read(weights)["model"])
+    load_weights(experiment.model, content, f"checkpoint={weights}")
     images = experiment.splits.for_evaluation(split)
     assert images is not None
     description = "testing" if split == "test" else "measuring"
     with experiment.loader(images) as loader:
-        return evaluate(experiment.model, loader, experiment.normalise, experiment.machine, description)
+        return evaluate(experiment.model, loader, experiment.normalise, experiment.machine, description, by_key)

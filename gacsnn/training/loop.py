@@ -1,23 +1,22 @@
 """The training loop."""
 
+import math
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gacsnn.config.schema import Config, Train
 from gacsnn.data.loader import Loader, begin_epoch, image_count
-from gacsnn.data.normalise import Normalise
 from gacsnn.errors import DivergenceError
 from gacsnn.runtime.console import Progress, duration, log
 from gacsnn.runtime.run_dir import OnEpochEnd, RunDirectory
-from gacsnn.runtime.signals import StopRequested, stop_between_steps, stop_if_requested
+from gacsnn.runtime.signals import StopRequested, requested, stop_between_steps, stop_if_requested
 from gacsnn.training import checkpoint
 from gacsnn.training.metrics import evaluate
 from gacsnn.training.saving import Saver
-from gacsnn.training.trainer import Trainer, TrainState
+from gacsnn.training.trainer import Step, Trainer, TrainState
 
 # Steps between looks at the loss: to read it is to wait for the GPU.
 CHECK_EVERY = 10
@@ -27,7 +26,6 @@ def train(
     trainer: Trainer,
     loader: Loader,
     validation: Loader | None,
-    normalise: Normalise,
     run_dir: RunDirectory,
     classes: list[str],
     on_epoch_end: OnEpochEnd | None = None,
@@ -48,22 +46,30 @@ def train(
 
     config, state = trainer.config, trainer.state
     clock = Clock(state, config.save_every_minutes)
-    board = SummaryWriter(str(run_dir.tensorboard), purge_step=state.epoch + 1)
-    with closing(board), stop_between_steps(), Saver(run_dir, config.keep_checkpoints) as saver:
+    board = SummaryWriter(str(run_dir.tensorboard), purge_step=state.epoch + 1) if run_dir.writes else None
+    with (
+        nullcontext() if board is None else closing(board),
+        stop_between_steps(),
+        Saver(run_dir, config.keep_checkpoints) as saver,
+    ):
         stop = trainer.limit_reached(0)
         while state.epoch < config.epochs and stop is None:
-            stop = train_epoch(trainer, loader, normalise, clock, saver, classes)
+            stop = train_epoch(trainer, loader, clock, saver, classes)
             if state.batch < len(loader):
                 break
-            line, better = end_epoch(trainer, validation, normalise, clock, saver, classes)
+            line, better = end_epoch(trainer, validation, clock, saver, classes)
             record(line, run_dir, board, config)
             saver.save(trainer.content(classes), better)
             clock.saved()
-            if on_epoch_end is not None:
-                on_epoch_end(line)
+            trainer.group.share(lambda line=line: report(line, on_epoch_end))
     if stop is not None:
         epoch = state.epoch + (state.batch > 0)
         log.info(f"training stopped after {state.step} steps, in epoch {epoch} of {config.epochs}: {stop}")
+
+
+def report(line: dict[str, Any], on_epoch_end: OnEpochEnd | None) -> None:
+    if on_epoch_end is not None:
+        on_epoch_end(line)
 
 
 class Clock:
@@ -91,26 +97,20 @@ class Clock:
         )
 
 
-def train_epoch(
-    trainer: Trainer, loader: Loader, normalise: Normalise, clock: Clock, saver: Saver, classes: list[str]
-) -> str | None:
+def train_epoch(trainer: Trainer, loader: Loader, clock: Clock, saver: Saver, classes: list[str]) -> str | None:
     """What is left of the epoch at work, or less where a limit ends it: which limit."""
-    state, config, device = trainer.state, trainer.config, trainer.machine.device
+    state, config, group = trainer.state, trainer.config, trainer.group
     trainer.model.train()
     trainer.begin_epoch()
     begin_epoch(loader, state.epoch, state.batch)
-    loss_sum = torch.tensor(state.epoch_loss, device=device)
-    correct = torch.tensor(float(state.epoch_correct), device=device)
-    pending: list[Tensor] = []
+    pending: list[Step] = []
     begun, seconds_before = time.perf_counter(), state.epoch_seconds
 
     def look() -> None:
         """Read the latest losses: to do so is to wait for the GPU. And hear whether what was saved could be written."""
         saver.check()
-        if pending:
-            check_losses(pending, state)
+        read_steps(pending, trainer)
         pending.clear()
-        state.epoch_loss, state.epoch_correct = loss_sum.item(), int(correct.item())
         state.epoch_seconds = seconds_before + time.perf_counter() - begun
 
     def save() -> None:
@@ -122,27 +122,26 @@ def train_epoch(
 
     stop = None
     with Progress(f"epoch {state.epoch + 1}/{config.epochs}", image_count(loader), state.epoch_images) as progress:
-        for images, labels in loader:
-            loss, hits = trainer.step(normalise(images), labels.to(device, non_blocking=True))
-            loss_sum += loss * len(labels)
-            correct += hits
-            pending.append(loss)
+        for images, labels, keys in loader:
+            pending.append(trainer.step(images, labels, keys))
             seen = state.epoch_images
             if len(pending) == CHECK_EVERY or state.batch == len(loader):
                 look()
                 progress.advance(
                     seen - progress.done, loss=state.epoch_loss / seen, top1=100 * state.epoch_correct / seen
                 )
+            # Signals and clocks differ between processes: what one has to stop for, all do, after the same step.
             stop = trainer.limit_reached(clock.minutes())
-            try:
-                stop_if_requested()
-            except StopRequested:
+            asked, late, due = group.highest([requested(), stop is not None, clock.save_is_due()])
+            if late and stop is None:
+                stop = trainer.limit_reached(math.inf)
+            if asked:
                 save()
-                raise
+                stop_if_requested(asked)
             if stop is not None and state.batch < len(loader):
                 save()
                 return stop
-            if clock.save_is_due():
+            if due:
                 save()
     return stop
 
@@ -150,7 +149,6 @@ def train_epoch(
 def end_epoch(
     trainer: Trainer,
     validation: Loader | None,
-    normalise: Normalise,
     clock: Clock,
     saver: Saver,
     classes: list[str],
@@ -168,10 +166,13 @@ def end_epoch(
         "images_per_second": state.epoch_images / state.epoch_seconds,
     }
     check_weights(trainer)
+    trainer.settle()
     if validation is not None:
         before = checkpoint.random_state()
         try:
-            score = evaluate(trainer.model, validation, normalise, trainer.machine, "validating")
+            score = evaluate(
+                trainer.model, validation, trainer.normalise, trainer.machine, "validating", by_key=state.keyed
+            )
         except StopRequested:
             checkpoint.restore_random_state(before)
             clock.tick()
@@ -187,12 +188,22 @@ def end_epoch(
     return {**line, "seconds": state.seconds}, better
 
 
-def check_losses(losses: list[Tensor], state: TrainState) -> None:
-    """Raise DivergenceError when one of the latest losses is not finite, saying at which step."""
-    values = torch.stack(losses).float().cpu()
-    for index in (~values.isfinite()).nonzero().flatten().tolist():
-        step = state.step - len(losses) + index + 1
-        raise DivergenceError(f"the loss became {values[index].item()} at step {step} (epoch {state.epoch + 1})")
+def read_steps(steps: list[Step], trainer: Trainer) -> None:
+    """Add the latest steps to the epoch's sums, one after another, so that it does not matter when they are read.
+
+    Raises:
+        DivergenceError: when the loss of one is not finite, saying at which step.
+    """
+    if not steps:
+        return
+    state = trainer.state
+    shares = torch.stack([torch.stack([step.loss.double(), step.correct.double()]) for step in steps])
+    for index, (loss, correct) in enumerate(trainer.group.total(shares).tolist()):
+        if not math.isfinite(loss):
+            number = state.step - len(steps) + index + 1
+            raise DivergenceError(f"the loss became {loss} at step {number} (epoch {state.epoch + 1})")
+        state.epoch_loss += loss * steps[index].images
+        state.epoch_correct += int(correct)
 
 
 def check_weights(trainer: Trainer) -> None:
@@ -211,6 +222,8 @@ def is_better(top1: float, loss: float, state: TrainState) -> bool:
 
 def record(line: dict[str, Any], run_dir: RunDirectory, board: Any, config: Config) -> None:
     """An epoch's metrics: to metrics.jsonl, TensorBoard and the log."""
+    if board is None:
+        return
     synthetic = config.dataset.name == "synthetic"
     run_dir.append_metrics({**line, "synthetic": True} if synthetic else line)
     for name, value in line.items():

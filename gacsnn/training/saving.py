@@ -41,6 +41,8 @@ class Saver:
         Raises:
             OSError: when that one could not be written.
         """
+        if not self.run_dir.writes:
+            return
         self.wait()
         self.writing = self.writer.submit(write, self.run_dir, copied(content), best, self.keep)
 
@@ -126,6 +128,11 @@ def find_best(run_dir: RunDirectory, state: TrainState) -> Path | None:
 
 def go_back(run_dir: RunDirectory, last: Path, best: Path | None, state: TrainState) -> None:
     """Make `last` and `best` the checkpoints last.pt and best.pt, and forget what was done after them."""
+    if best is None and state.epoch > 0:
+        log.warning(f"{run_dir.best}: the best weights until epoch {state.epoch} are gone; later ones will be the best")
+        state.best_epoch = state.best_top1 = state.best_loss = None
+    if not run_dir.writes:
+        return
     run_dir.truncate_after(state.epoch)
     duplicate(last, run_dir.last)
     saved = run_dir.saved()
@@ -134,7 +141,5 @@ def go_back(run_dir: RunDirectory, last: Path, best: Path | None, state: TrainSt
     if best is not None:
         duplicate(best, run_dir.best)
     elif state.epoch > 0:
-        log.warning(f"{run_dir.best}: the best weights until epoch {state.epoch} are gone; later ones will be the best")
-        state.best_epoch = state.best_top1 = state.best_loss = None
         for path in kept(run_dir.best):
             path.unlink()

@@ -3,7 +3,8 @@
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
+from inspect import signature
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -54,6 +55,14 @@ class TrainState:
     best_loss: float | None = None
 
 
+class Step(NamedTuple):
+    """What came of a step: this process's share of the batch's loss and of what was classified correctly, and all its images."""
+
+    loss: Tensor
+    correct: Tensor
+    images: int
+
+
 class Trainer:
     """A network in training on a number of images, with all that changes on the way.
 
@@ -97,9 +106,12 @@ class Trainer:
                 f"hardware.sync_batchnorm=false: an epoch's last batch has {least} images for {group.size} processes, and "
                 "each needs one; take hardware.sync_batchnorm=true or another batch_size"
             )
+        # Synchronised buffers are the same everywhere. The option's name depends on torch's version.
+        names = signature(DistributedDataParallel).parameters
+        buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
         return DistributedDataParallel(
             self.model,
-            broadcast_buffers=not options.sync_batchnorm,  # synchronised ones are the same everywhere
+            **{buffers: not options.sync_batchnorm},  # pyright: ignore[reportArgumentType]
             gradient_as_bucket_view=True,  # no second copy of the gradients
             static_graph=True,  # every step uses every weight, once, in the same order
         )
@@ -168,11 +180,8 @@ class Trainer:
             with warnings.catch_warnings(action="ignore", category=UserWarning):
                 self.scheduler.step()
 
-    def step(self, images: Tensor, labels: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, int]:
-        """One optimizer step on this process's slice of a batch: uint8 [B, 3, H, W], labels and keys [B].
-
-        Returns its share of the batch's loss, how many were classified correctly, and how many images the whole batch has.
-        """
+    def step(self, images: Tensor, labels: Tensor, keys: Tensor) -> Step:
+        """One optimizer step, given this process's slice of a batch: uint8 [B, 3, H, W], labels and keys [B]."""
         device, state = self.machine.device, self.state
         count = min(self.config.batch_size, self.images - state.batch * self.config.batch_size)
         labels = labels.to(device, non_blocking=True)
@@ -192,7 +201,7 @@ class Trainer:
         state.batch += 1
         state.images += count
         state.epoch_images += count
-        return loss.detach(), (logits.detach().mean(dim=1).argmax(dim=1) == labels).sum(), count
+        return Step(loss.detach(), (logits.detach().mean(dim=1).argmax(dim=1) == labels).sum(), count)
 
     def mixed(self, images: Tensor, labels: Tensor, count: int) -> Mixed:
         """The slice mixed with its partners, which may lie in the slices of other processes."""

@@ -16,7 +16,9 @@ from gacsnn.data.normalise import Normalise
 from gacsnn.runtime.device import Machine
 
 
-def epoch(seed: int = 0, number: int = 0, workers: int = 0, *, shuffle: bool = True) -> list[tuple[Tensor, Tensor, Tensor]]:
+def epoch(
+    seed: int = 0, number: int = 0, workers: int = 0, *, shuffle: bool = True
+) -> list[tuple[Tensor, Tensor, Tensor]]:
     images = coloured(10)
     images.transform = v2.RandomCrop(4, padding=2)
     with batches(images, 4, shuffle=shuffle, seed=seed, workers=workers, pin_memory=False) as loader:
