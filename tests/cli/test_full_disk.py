@@ -92,7 +92,7 @@ def test_a_run_directory_that_is_removed_ends_the_run_in_one_line(tmp_path: Path
 
 
 def test_a_trial_on_a_machine_that_fails_is_taken_up_and_not_held_against_it(launch: Launch, tmp_path: Path) -> None:
-    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=1", "hydra.sweeper.storage=journal:trials.log")
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=1", "hydra.sweeper.storage=journal:full.log")
     done = with_small_files(tmp_path, 50_000, *command, "hydra.sweeper.max_retries=1")
     assert done.returncode == 1
     assert "given up" in done.stderr
