@@ -2,7 +2,9 @@
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from program import TINY, Launch, read_metrics, read_result, start, wait_for
+from program import TINY, Launch, read_metrics, read_result, refused, start, wait_for
 
 from gacsnn.runtime import signals
+from gacsnn.runtime.signals import REQUEUE
 from gacsnn.training import loop
 
 # 4 steps an epoch, 3 epochs; validation has 2 batches.
@@ -126,9 +129,139 @@ def test_a_kill_loses_no_more_than_what_was_not_saved_yet(launch: Launch, tmp_pa
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def kill_in_a_write(process: subprocess.Popen[str], checkpoints: Path) -> bool:
+    """SIGKILL as soon as a checkpoint's file is begun; whether it was left in part."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(checkpoints.glob(".*.tmp")):
+            break
+    process.kill()
+    process.wait()
+    return any(checkpoints.glob(".*.tmp"))
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(launch: Launch, tmp_path: Path) -> None:
+    options = (
+        "hardware=cpu",
+        "hardware.threads=1",
+        "T=2",
+        "limit_train=400",
+        "limit_eval=32",
+        "batch_size=4",
+        "epochs=2",
+    )
+    # Wide layers in few stages: steps are quick and files are not.
+    options = (*options, "model.width=0.5", "model.stages=[[64,1,2],[128,1,2],[512,1,2]]", "augmentation=cutmix")
+    command = (*options, "save_every_minutes=0.0005", "output_dir=run")
+    in_part = 0
+    for _ in range(2):
+        process = start(tmp_path, *command)
+        checkpoints = tmp_path / "run" / "checkpoints"
+        if command[0] != "resume=run":
+            wait_for((checkpoints / "last.pt").exists, process)
+        in_part += kill_in_a_write(process, checkpoints)
+        for path in checkpoints.glob("*.pt"):
+            torch.load(path)
+        command = ("resume=run",)
+    assert in_part > 0
+    assert launch("resume=run").code == 0
+    assert not list(checkpoints.glob(".*.tmp"))
+    assert launch(*options, "output_dir=whole").code == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment_cost_no_bit(launch: Launch, tmp_path: Path) -> None:
+    options = (*TINY, "hardware.threads=1", "limit_train=400", "batch_size=4", "epochs=6", "augmentation=cutmix")
+    assert launch(*options, "output_dir=whole").code == 0
+    generator = random.Random(9)
+    command = (*options, "save_every_minutes=0.0002", "keep_checkpoints=3", "output_dir=run")
+    for _ in range(12):
+        process = start(tmp_path, *command)
+        checkpoints = tmp_path / "run" / "checkpoints"
+        wait_for(lambda: (tmp_path / "run" / "tensorboard").exists() and any(checkpoints.glob("last*.pt")), process)  # noqa: B023
+        time.sleep(generator.uniform(0, 0.6))
+        process.kill()
+        process.wait()
+        for path in checkpoints.glob("*.pt"):
+            torch.load(path)
+        command = ("resume=run",)
+    assert launch("resume=run").code == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def damage(path: Path, length: int) -> None:
+    """Cut a file short, without touching others that are the same by a hard link: as one that was never written whole."""
+    whole = path.read_bytes()
+    path.unlink()
+    path.write_bytes(whole[:length])
+
+
+def test_a_newest_checkpoint_that_is_damaged_is_passed_over(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*STEPS, *RUNS["cutmix"], "output_dir=whole").code == 0
+    size = (tmp_path / "whole" / "checkpoints" / "last.pt").stat().st_size
+    for index, length in enumerate([0, 1, size // 2, size - 1]):
+        run = f"run-{index}"
+        shutil.copytree(tmp_path / "whole", tmp_path / run)
+        damage(tmp_path / run / "checkpoints" / "last.pt", length)
+        code, out, err = launch(f"resume={run}")
+        assert code == 0, err
+        (warning,) = [line for line in out.splitlines() if line.startswith("warning: ")]
+        assert f"{run}/checkpoints/last.pt cannot be read" in warning
+        assert f"going on from {run}/checkpoints/last-1.pt" in warning
+        assert "going on after epoch 2" in out
+        assert_same(tmp_path / run, tmp_path / "whole")
+        assert read_result(tmp_path / run)["selected_by"] == read_result(tmp_path / "whole")["selected_by"]
+
+
+def test_what_an_older_checkpoint_does_not_know_is_forgotten(launch: Launch, tmp_path: Path) -> None:
+    """best.pt may be of the epoch that is no longer there, and the run may end before it is done again."""
+    options = (*STEPS, "scheduler=constant")
+    assert launch(*options, "output_dir=run").code == 0
+    assert launch(*options, "epochs=2", "output_dir=whole").code == 0
+    damage(tmp_path / "run" / "checkpoints" / "last.pt", 1000)
+    assert launch("resume=run", "epochs=2").code == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    results = [read_result(tmp_path / name) for name in ("run", "whole")]
+    assert [result["epochs"] for result in results] == [2, 2]
+    assert results[0]["selected_by"] == results[1]["selected_by"]
+
+
+def test_where_none_can_be_read_nothing_is_changed(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*STEPS, "output_dir=run").code == 0
+    for path in (tmp_path / "run" / "checkpoints").glob("last*.pt"):
+        damage(path, 1000)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert "none of its checkpoints can be read (last.pt, last-1.pt)" in refused(launch, tmp_path, "resume=run")
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_as_many_are_kept_as_is_asked_for(launch: Launch, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert launch(*STEPS, "keep_checkpoints=3", "output_dir=run").code == 0
+    epochs = [
+        torch.load(run / "checkpoints" / name)["train_state"]["epoch"] for name in ("last.pt", "last-1.pt", "last-2.pt")
+    ]
+    assert epochs == [3, 2, 1]
+    assert launch("resume=run", "epochs=4", "keep_checkpoints=1").code == 0
+    assert [path.name for path in (run / "checkpoints").glob("last*.pt")] == ["last.pt"]
+
+
+def test_another_number_of_gpus_is_said(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*STEPS, "max_steps=2", "output_dir=run").code == 0
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    content = torch.load(last)
+    content["rng"]["cuda"] = [content["rng"]["cpu"]] * 5
+    torch.save(content, last)
+    code, out, _ = launch("resume=run", "max_steps=null")
+    assert code == 0
+    (warning,) = [line for line in out.splitlines() if line.startswith("warning: ")]
+    assert "GPUs: 5 when this run was saved, 0 now" in warning
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, REQUEUE)])
 def test_a_real_signal_is_noticed_after_the_step_at_work(
-    number: signal.Signals, launch: Launch, tmp_path: Path
+    number: signal.Signals, code: int, launch: Launch, tmp_path: Path
 ) -> None:
     options = (*TINY, "hardware.threads=1", "limit_train=1000", "batch_size=4", "epochs=2")
     process = start(tmp_path, *options, "output_dir=run")
@@ -136,7 +269,7 @@ def test_a_real_signal_is_noticed_after_the_step_at_work(
     time.sleep(random.Random(0).uniform(0.2, 0.6))
     os.kill(process.pid, number)
     out, _ = process.communicate(timeout=30)
-    assert process.returncode == 128 + number, out
+    assert process.returncode == code, out
     assert "Traceback" not in out
     assert launch("resume=run").code == 0
     assert launch(*options, "output_dir=whole").code == 0

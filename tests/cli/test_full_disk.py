@@ -1,10 +1,13 @@
 """A machine that fails: no space left, a folder that is gone. One line, nothing half-written, and the run can go on."""
 
+import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from optuna.trial import TrialState
 from program import FOLDER, ROOT, SEARCH, TINY, Launch, read_metrics, read_result, start, wait_for
@@ -38,6 +41,46 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_in_one_line(launch: La
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_a_save_within_an_epoch_that_fails_costs_no_older_one(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*STEPS, "epochs=2", "scheduler=constant", "output_dir=run").code == 0
+    checkpoints = tmp_path / "run" / "checkpoints"
+    before = {path.name: path.read_bytes() for path in checkpoints.iterdir()}
+    assert {"last.pt", "last-1.pt"} <= before.keys()
+    done = with_small_files(tmp_path, 50_000, "resume=run", "epochs=40", "save_every_minutes=0.0001")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "epoch 2 is saved, and resume=run goes on after it" in done.stderr
+    assert {path.name: path.read_bytes() for path in checkpoints.iterdir()} == before
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="root may write anywhere, and cannot be kept from it here")
+@pytest.mark.parametrize("folder", ["run", "run/checkpoints"])
+def test_a_folder_that_may_only_be_read_is_refused(folder: str, launch: Launch, tmp_path: Path) -> None:
+    assert launch(*STEPS, "epochs=1", "output_dir=run").code == 0
+    (tmp_path / folder).chmod(0o555)
+    powers = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+    command = [*powers, sys.executable, str(ROOT / "launch.py"), "resume=run", "epochs=2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    (tmp_path / folder).chmod(0o755)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr == f"error: resume={folder}: cannot be written (no permission)\n"
+
+
+def test_a_folder_that_becomes_unwritable_ends_the_run_in_one_line(tmp_path: Path, launch: Launch) -> None:
+    process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    wait_for((checkpoints / "last.pt").exists, process)
+    checkpoints.rename(tmp_path / "aside")
+    checkpoints.touch()  # no folder to write in, whoever asks
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in out
+    assert "Not a directory" in out.splitlines()[-1]
+    checkpoints.unlink()
+    (tmp_path / "aside").rename(checkpoints)
+    last = torch.load(checkpoints / "last.pt")["train_state"]["epoch"]
+    assert launch("resume=run", f"epochs={last + 1}").code == 0
+
+
 def test_a_run_directory_that_is_removed_ends_the_run_in_one_line(tmp_path: Path) -> None:
     process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
     wait_for((tmp_path / "run" / "checkpoints" / "last.pt").exists, process)
@@ -49,7 +92,7 @@ def test_a_run_directory_that_is_removed_ends_the_run_in_one_line(tmp_path: Path
 
 
 def test_a_trial_on_a_machine_that_fails_is_taken_up_and_not_held_against_it(launch: Launch, tmp_path: Path) -> None:
-    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=1", "hydra.sweeper.storage=journal:trials.log")
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=1", "hydra.sweeper.storage=journal:full.log")
     done = with_small_files(tmp_path, 50_000, *command, "hydra.sweeper.max_retries=1")
     assert done.returncode == 1
     assert "given up" in done.stderr

@@ -58,6 +58,36 @@ def test_sigterm_ends_a_run_quietly(tmp_path: Path) -> None:
     assert "Traceback" not in out
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(fields["SigCgt"], 16) >> (number - 1) & 1)
+
+
+def test_a_clusters_warning_ends_a_run_with_the_code_for_requeueing(tmp_path: Path, launch: Launch) -> None:
+    process = start(tmp_path, *TINY, "epochs=1000", "hardware.workers=1", "output_dir=run")
+    wait_for_epochs(tmp_path / "run", 2, process)
+    os.killpg(process.pid, signal.SIGUSR1)  # the loader's processes hear it, too
+    os.killpg(process.pid, signal.SIGUSR1)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 99, said
+    assert "resume=run goes on after it" in said
+    assert "Traceback" not in said
+    assert "killed by signal" not in said
+    assert processes_of(process.pid) == []
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")["train_state"]["epoch"]
+    assert launch("resume=run", f"epochs={last + 1}").code == 0
+
+
+def test_a_warning_before_training_begins_ends_the_program_with_that_code(tmp_path: Path) -> None:
+    process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
+    wait_for(lambda: catches(process.pid, signal.SIGUSR1), process)
+    process.send_signal(signal.SIGUSR1)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 99, said
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(
     launch: Launch, tmp_path: Path
 ) -> None:

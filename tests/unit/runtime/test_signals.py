@@ -17,7 +17,10 @@ def nothing_asked() -> Iterator[None]:
     signals._requests.number = None
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, signals.REQUEUE)],
+)
 def test_between_steps_the_first_signal_only_asks(number: signal.Signals, code: int) -> None:
     def steps() -> None:
         with stop_between_steps():
@@ -35,6 +38,21 @@ def test_the_second_ends_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):
             on_signal(signal.SIGINT, None)
         signals._requests.number = None
+
+
+def test_a_warning_that_comes_twice_only_asks() -> None:
+    """SLURM sends it to the job's script and to its steps, and scripts pass it on."""
+
+    def steps(first: signal.Signals) -> None:
+        signals._requests.number = None
+        with stop_between_steps():
+            on_signal(first, None)
+            on_signal(signal.SIGUSR1, None)
+
+    for first, code in ((signal.SIGUSR1, 99), (signal.SIGTERM, 143)):
+        with pytest.raises(StopRequested) as stopped:
+            steps(first)
+        assert stopped.value.code == code
 
 
 def test_one_after_the_last_look_is_noticed_at_the_end() -> None:
