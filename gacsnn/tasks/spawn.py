@@ -57,7 +57,7 @@ class Member:
         environment = {**os.environ, **{name: str(value) for name, value in names.items()}, MEETING: folder}
         # A session of its own, so that Ctrl-C reaches it once, from here.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gacsnn.tasks.member", str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-m", "gacsnn.member", str(theirs.fileno()), str(os.getpid())],
             env=environment,
             pass_fds=[theirs.fileno()],
             start_new_session=True,

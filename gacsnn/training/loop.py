@@ -15,6 +15,7 @@ from gacsnn.runtime.run_dir import OnEpochEnd, RunDirectory
 from gacsnn.runtime.signals import StopRequested, requested, stop_between_steps, stop_if_requested
 from gacsnn.training import checkpoint
 from gacsnn.training.metrics import evaluate
+from gacsnn.training.parallel import settle
 from gacsnn.training.saving import Saver
 from gacsnn.training.trainer import Step, Trainer, TrainState
 
@@ -166,7 +167,7 @@ def end_epoch(
         "images_per_second": state.epoch_images / state.epoch_seconds,
     }
     check_weights(trainer)
-    trainer.settle()
+    settle(trainer.model, config, trainer.group)
     if validation is not None:
         before = checkpoint.random_state()
         try:

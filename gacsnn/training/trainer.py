@@ -3,16 +3,12 @@
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from gacsnn import draws
-from gacsnn.batchnorm import synchronise
 from gacsnn.config.saved import to_saved
 from gacsnn.config.schema import Config
 from gacsnn.data.loader import slice_of
@@ -25,6 +21,7 @@ from gacsnn.runtime.device import Machine
 from gacsnn.training import checkpoint
 from gacsnn.training.losses import Loss, make_loss
 from gacsnn.training.optim import make_optimizer, make_scheduler
+from gacsnn.training.parallel import together
 
 # What is drawn by (seed, epoch, batch), beside the order of the images.
 MIXING = 1
@@ -80,7 +77,7 @@ class Trainer:
         self.normalise = normalise
         self.images = images
         model.accumulate(config.hardware.accumulate)
-        self.network = self.together()
+        self.network = together(model, config, self.group, images)
         self.optimizer = make_optimizer(model, config.optimizer)
         steps_per_epoch = -(-images // config.batch_size)
         self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, steps_per_epoch)
@@ -88,39 +85,6 @@ class Trainer:
         self.loss: Loss = make_loss(config.loss)
         self.state = TrainState(keyed=True)
         self.drawn = Draw()
-
-    def together(self) -> nn.Module:
-        """The network as this process trains it: the model, or its part of what several do.
-
-        Raises:
-            InputError: when a process would have no image of an epoch's last batch for a batch norm of its own.
-        """
-        options, group = self.config.hardware, self.group
-        if group.size == 1:
-            return self.model
-        least = min(self.config.batch_size, self.images % self.config.batch_size or self.config.batch_size)
-        if options.sync_batchnorm:
-            synchronise(self.model)
-        elif least < group.size:
-            raise InputError(
-                f"hardware.sync_batchnorm=false: an epoch's last batch has {least} images for {group.size} processes, and "
-                "each needs one; take hardware.sync_batchnorm=true or another batch_size"
-            )
-        # Synchronised buffers are the same everywhere. The option's name depends on torch's version.
-        names = signature(DistributedDataParallel).parameters
-        buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
-        return DistributedDataParallel(
-            self.model,
-            **{buffers: not options.sync_batchnorm},  # pyright: ignore[reportArgumentType]
-            gradient_as_bucket_view=True,  # no second copy of the gradients
-            static_graph=True,  # every step uses every weight, once, in the same order
-        )
-
-    def settle(self) -> None:
-        """The running statistics of the first process on all, where each has its own: these are saved and measured."""
-        if self.group.size > 1 and not self.config.hardware.sync_batchnorm:
-            for buffer in self.model.buffers():
-                dist.broadcast(buffer, src=0)
 
     def content(self, classes: list[str]) -> dict[str, Any]:
         """What a checkpoint holds."""

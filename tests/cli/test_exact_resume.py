@@ -46,17 +46,17 @@ def assert_same(one: Path, other: Path) -> None:
 def ask_to_stop(monkeypatch: pytest.MonkeyPatch, look: int) -> Iterator[list[int]]:
     """As if a signal came just before the look-th look of this process: there are looks after steps and in validation."""
     looks: list[int] = []
-    original: Callable[[], None] = signals.stop_if_requested
+    original: Callable[[], int] = signals.requested
 
-    def counted() -> None:
+    def counted() -> int:
         looks.append(1)
         if len(looks) == look:
             signals.on_signal(signal.SIGTERM, None)
-        original()
+        return original()
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "stop_if_requested", counted)
-        patch.setattr("gacsnn.training.metrics.stop_if_requested", counted)
+        patch.setattr(loop, "requested", counted)
+        patch.setattr(signals, "requested", counted)
         yield looks
 
 

@@ -1,4 +1,4 @@
-"""One of the processes that `spawn.py` starts: python -m gacsnn.tasks.member PIPE PARENT."""
+"""One of the processes that `tasks/spawn.py` starts: python -m gacsnn.member PIPE PARENT."""
 
 import sys
 import traceback
