@@ -20,10 +20,15 @@ class StopRequested(SystemExit):
 
 @dataclass
 class Requests:
-    """What the signals have asked for: `patient` says that somebody will look, `number` which signal came first."""
+    """What the signals have asked for.
+
+    `patient` says that somebody will look, `number` which signal came first, `put_off` that one waits for the end of an
+    `uninterrupted` block.
+    """
 
     patient: bool = False
     number: int | None = None
+    put_off: bool = False
 
 
 _requests = Requests()
@@ -67,6 +72,11 @@ def stop_if_requested() -> None:
         raise StopRequested(128 + _requests.number)
 
 
+def stop_requested() -> bool:
+    """Whether a signal came that nobody has followed yet: for who waits where signals are put off."""
+    return _requests.number is not None or _requests.put_off
+
+
 def leave_signals_to_parent(_worker: int) -> None:
     """For a loader's worker process: its parent hears of Ctrl-C and of a closed terminal too, and ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -88,12 +98,17 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     pressed: list[tuple[int, FrameType | None]] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: pressed.append((number, frame))) for number in STOPPING
-    }
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        pressed.append((number, frame))
+        _requests.put_off = True
+
+    before = {number: signal.signal(number, put_off) for number in STOPPING}
     try:
         yield
     finally:
+        if pressed:
+            _requests.put_off = False
         for number, handler in before.items():
             signal.signal(number, handler)
         if pressed:

@@ -20,6 +20,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.patient import back_since, impatient
 
 # Seconds after which a running trial without an owner is taken for one whose process was killed while it began.
 UNOWNED = 10.0
@@ -91,7 +92,9 @@ def dead(study: optuna.Study, trial: FrozenTrial) -> str | None:
     if is_here(held):
         gone = process_start(held["pid"]) != held["start"]
         return f"its process {held['pid']} on {held['host']} was killed" if gone else None
-    if time.monotonic() - look(study, trial).since > trial.user_attrs.get("lease_seconds", 60.0):
+    # While the storage was away nobody could renew: a lease begins anew when it comes back.
+    since = max(look(study, trial).since, back_since(study._storage))
+    if time.monotonic() - since > trial.user_attrs.get("lease_seconds", 60.0):
         return f"nothing was heard of its process {held['pid']} on {held['host']}"
     return None
 
@@ -119,7 +122,8 @@ def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
     def renew() -> None:
         while not over.wait(seconds / 4):
             try:
-                storage.set_trial_user_attr(trial_id, "lease", time.time())
+                with impatient():
+                    storage.set_trial_user_attr(trial_id, "lease", time.time())
             except optuna.exceptions.UpdateFinishedTrialError:
                 return
             except Exception:  # a storage that is away for a while: the next renewal may reach it
@@ -132,4 +136,4 @@ def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join()
+        thread.join(timeout=5)  # a storage that does not answer holds it up

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from gacsnn.config.merge import config_hash
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError, MachineError, Pruned, SweepError
+from gacsnn.errors import InputError, MachineError, Pruned, StorageError, SweepError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
@@ -28,6 +28,7 @@ from gacsnn.sweep.search import Compose, Search, grid_size, probes, study_identi
 from gacsnn.sweep.status import scores, status
 from gacsnn.sweep.storage import open_storage, open_study, storage_beside
 from gacsnn.sweep.trial import TRIAL
+from gacsnn.sweep.workers import sweep_worker
 
 
 class Sweep:
@@ -56,9 +57,9 @@ class Sweep:
     def open(self, identity: dict[str, Any], pruner: optuna.pruners.BasePruner) -> None:
         """Open or make the study; write beside the trials where it is."""
         options = self.options
-        self.study = open_study(
-            self.name, open_storage(options.storage or storage_beside(self.folder)), options.directions, identity
-        )
+        url, worker = options.storage or storage_beside(self.folder), sweep_worker() is not None
+        storage = open_storage(url, options.storage_patience_seconds, wait=worker)
+        self.study = open_study(self.name, storage, options.directions, identity)
         self.study.pruner = pruner
         about = {"study": self.name, "storage": options.storage, "objectives": options.objectives}
         if self.study.user_attrs.get("objectives") != options.objectives:
@@ -119,8 +120,9 @@ class Sweep:
                 # Ctrl-C or SIGTERM: what is running has saved its last epoch, and is taken up when the sweep goes on.
                 stopped = isinstance(error, KeyboardInterrupt | SystemExit)
                 reason = INTERRUPTED if stopped else first_line(error)
-                for trial in trials:
-                    finish_early(self.study, trial, reason, "died")
+                with contextlib.suppress(StorageError):  # then the next start finds that this process is gone
+                    for trial in trials:
+                        finish_early(self.study, trial, reason, "died")
                 raise
         for trial, returned in zip(trials, returns, strict=True):
             log_trial(trial, f"{self.tell(trial, returned)}; {self.status()}")
@@ -132,6 +134,8 @@ class Sweep:
     @uninterrupted()
     def job(self, trial: optuna.Trial) -> list[str]:
         """The overrides of a trial's run, in its own directory, where an earlier trial may have left its epochs."""
+        if not self.folder.is_dir():
+            raise MachineError(f"{self.folder}: the folder of study {self.name} is gone, and its runs with it")
         run_dir = RunDirectory(self.folder / str(trial.number))
         folder = run_dir.path
         for number in ancestors(self.study.get_trials(deepcopy=False), trial)[1:]:
@@ -155,6 +159,8 @@ class Sweep:
         except Pruned as pruned:
             self.study.tell(trial, state=TrialState.PRUNED)
             return str(pruned)
+        except StorageError:
+            raise
         except Exception as error:
             reason = first_line(error)
             finish_early(self.study, trial, reason, "died" if isinstance(error, MachineError) else "")

@@ -83,6 +83,7 @@ class StudyConf(OptunaSweeperConf):
     max_failure_rate: float = 0.5  # of n_trials; the sweep stops beyond
     max_retries: int = 10  # how often a trial whose process was killed is taken up again
     lease_seconds: float = 60.0  # how long another machine may be silent before its trial is taken up
+    storage_patience_seconds: float = 300.0  # how long a storage that is away is waited for
     test: str = "best"  # whose test split is read: best, all or none
     reuse: bool = True  # take the result of the same config from this study instead of running it again
 
@@ -103,6 +104,7 @@ class SweepOptions:
     max_failure_rate: float
     max_retries: int
     lease_seconds: float
+    storage_patience_seconds: float
     test: str
     reuse: bool
 
@@ -136,7 +138,7 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     if len(objectives) > 1 and given["pruner"].get("_target_") != NopPruner._target_:
         raise InputError("hydra/sweeper/pruner: trials with several objectives cannot be pruned; use pruner=none")
     same = ("n_trials", "n_jobs", "sampler", "pruner", "storage", "study_name", "test", "reuse")
-    numbers = ("max_failure_rate", "max_retries", "lease_seconds")
+    numbers = ("max_failure_rate", "max_retries", "lease_seconds", "storage_patience_seconds")
     return SweepOptions(
         **{name: given[name] for name in (*same, *numbers)},
         params=dict(given["params"] or {}),

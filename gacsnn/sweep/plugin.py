@@ -9,6 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from gacsnn.errors import MachineError
 from gacsnn.runtime.console import log, speak
 from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
 from gacsnn.sweep.workers import end_with_supervisor, supervise, sweep_worker
@@ -43,7 +44,17 @@ class StudySweeper(Sweeper):
         Raises:
             InputError: for a mistake in the sweep, before the first trial.
             SweepError: when too many trials failed.
+            MachineError: when the study's folder or storage is gone, or the storage stays away.
         """
+        assert self.config is not None
+        try:
+            self.work(arguments)
+        except OSError as error:  # of the sweep's own files: a run says itself what is kept of it
+            raise MachineError(
+                f"{error.filename or self.config.hydra.sweep.dir}: {error.strerror or error}; the same command goes on later"
+            ) from None
+
+    def work(self, arguments: list[str]) -> None:
         from gacsnn.sweep.conclude import conclude  # these bring optuna, which only a sweep wants
         from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.search import composer, read_search

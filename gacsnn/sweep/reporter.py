@@ -25,7 +25,7 @@ def open_reporter(hydra: Any, number: int) -> "TrialReporter":
     url = storage_of(folder, about)
     key = (url, about["study"])
     if key not in _studies:
-        storage = open_storage(url)
+        storage = open_storage(url, hydra.sweeper.storage_patience_seconds, wait=True)
         pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
         _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
     return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0])

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.patient import impatient
 
 # Seconds between looks at the storage.
 CHECK_EVERY = 1.0
@@ -78,7 +79,7 @@ class StudyBar:
             return
         self.looked = time.monotonic()
         try:
-            with uninterrupted():  # Ctrl-C within a transaction would leave the storage locked
+            with uninterrupted(), impatient():  # Ctrl-C within a transaction would leave the storage locked
                 done, best = finished(self.study), best_so_far(self.study, self.objectives)
         except Exception:  # a storage that is away for a while: the next look may reach it
             return

@@ -1,52 +1,24 @@
 """Sweeps with real studies and real, tiny trainings on the digits."""
 
-import json
 import os
 import random
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import optuna
 import pytest
+from databases import Server
 from optuna.trial import TrialState
 from program import FOLDER, ROOT, SEARCH, SMALL, TINY, Launch, read_metrics, read_result, start, wait_for
+from studies import check_whole, load
 
 from gacsnn.sweep.claims import effective_trials, finish_early
 from gacsnn.sweep.leases import process_start
 from gacsnn.sweep.status import best_trials
-from gacsnn.sweep.storage import open_storage, run_of, storage_of
-
-
-def load(folder: Path) -> optuna.Study:
-    about = json.loads((folder / "study.json").read_text())
-    return optuna.load_study(study_name=about["study"], storage=open_storage(storage_of(folder, about)))
-
-
-def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
-    """No trial lost, none doubled, each with its run."""
-    study = load(tmp_path / FOLDER)
-    trials = effective_trials(study)
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * n_trials
-    runs = [trial.user_attrs["run"] for trial in trials if "reused" not in trial.user_attrs]
-    assert len(set(runs)) == len(runs)
-    for trial in trials:
-        run = run_of(trial, tmp_path / FOLDER)
-        if "reused" not in trial.user_attrs:
-            assert run == tmp_path / FOLDER / str(trial.number)
-        assert read_result(run)["config_hash"] == trial.user_attrs["config_hash"]
-        assert read_result(run)["validation_top1"] == trial.value
-        if "reused" not in trial.user_attrs:
-            assert json.loads((run / "trial.json").read_text())["trial"] == trial.number
-        assert [line["epoch"] for line in read_metrics(run)] == [1, 2]
-    return study
+from gacsnn.sweep.storage import run_of
 
 
 def test_a_search_keeps_its_trials_and_reads_the_test_split_of_the_best_only(launch: Launch, tmp_path: Path) -> None:
@@ -361,38 +333,9 @@ def test_every_saved_search_composes_and_probes(launch: Launch, tmp_path: Path) 
         assert "gacsnn.sweep.plugin.StudySweeper" in said.out
 
 
-@pytest.fixture
-def postgresql(tmp_path: Path) -> Iterator[str]:
-    """A PostgreSQL server of Debian's packages on loopback, for this test alone. Gives its URL."""
-    pytest.importorskip("psycopg")
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not binaries:
-        pytest.skip("PostgreSQL is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # The server refuses to run as root.
-    home = Path(tempfile.mkdtemp(prefix="gacsnn-postgresql-"))
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_user:
-        shutil.chown(home, "postgres")
-    data = home / "data"
-    subprocess.run(
-        [*as_user, binaries[-1] / "initdb", "-D", data, "-A", "trust", "-U", "gacsnn"], check=True, stdout=-3
-    )
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home}"
-    control = [*as_user, binaries[-1] / "pg_ctl", "-D", data]
-    subprocess.run([*control, "-w", "-o", options, "-l", home / "log", "start"], check=True, stdout=-3)
-    try:
-        yield f"postgresql+psycopg://gacsnn@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=-3)
-        shutil.rmtree(home)
-
-
 @pytest.mark.slow
-def test_a_postgresql_server_is_shared_and_survives_kills(tmp_path: Path, postgresql: str) -> None:
-    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=6", f"hydra.sweeper.storage={postgresql}")
+def test_a_postgresql_server_is_shared_and_survives_kills(tmp_path: Path, postgresql: Server) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=6", f"hydra.sweeper.storage={postgresql.url}")
     first, second = (start(tmp_path, *command) for _ in range(2))
     wait_for(lambda: list((tmp_path / FOLDER).glob("*/checkpoints/last.pt")), first)
     first.kill()

@@ -1,0 +1,63 @@
+"""Sweeps whose storage, folder or machine goes away."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from databases import Server
+from program import FOLDER, SEARCH, start, wait_for
+from studies import check_whole
+
+
+def lines(process: "subprocess.Popen[str]", seconds: float = 120) -> list[str]:
+    out, _ = process.communicate(timeout=seconds)
+    assert "Traceback" not in out, out
+    return out.splitlines()
+
+
+@pytest.mark.parametrize("storage", ["null", "journal:trials.log"])
+def test_a_study_whose_folder_is_removed_ends_in_one_line(tmp_path: Path, storage: str) -> None:
+    command = ("-m", *SEARCH, "epochs=1000", "hydra.sweeper.n_trials=3", f"hydra.sweeper.storage={storage}")
+    process = start(tmp_path, *command)
+    wait_for((tmp_path / FOLDER / "0" / "checkpoints" / "last.pt").exists, process)
+    (tmp_path / FOLDER).rename(tmp_path / "elsewhere")
+    said = lines(process)
+    assert process.returncode == 1
+    assert [line for line in said if line.startswith("error: ")] == said[-1:]
+    assert "gone" in said[-1]
+    assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.mark.slow
+def test_a_database_server_that_restarts_is_waited_for(tmp_path: Path, postgresql: Server) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=8", f"hydra.sweeper.storage={postgresql.url}")
+    process = start(tmp_path, *command, "hydra.sweeper.n_jobs=2")
+    wait_for(lambda: list((tmp_path / FOLDER).glob("*/checkpoints/last.pt")), process)
+    for away in (0.0, 12.0):
+        postgresql.stop()
+        time.sleep(away)
+        postgresql.start()
+        time.sleep(3.0)
+    said = lines(process)
+    assert process.returncode == 0, said
+    assert any("is away" in line for line in said), said
+    assert any("is back after" in line for line in said), said
+    study = check_whole(tmp_path, 8)
+    assert not [trial.user_attrs["reason"] for trial in study.trials if "died" in trial.user_attrs]
+
+
+@pytest.mark.slow
+def test_a_database_server_that_stays_away_ends_the_sweep_and_loses_nothing(tmp_path: Path, postgresql: Server) -> None:
+    command = ("-m", *SEARCH, "epochs=30", "hydra.sweeper.n_trials=2", f"hydra.sweeper.storage={postgresql.url}")
+    process = start(tmp_path, *command, "hydra.sweeper.storage_patience_seconds=3")
+    wait_for(lambda: list((tmp_path / FOLDER).glob("*/checkpoints/last.pt")), process)
+    postgresql.stop()
+    said = lines(process)
+    assert process.returncode == 1
+    assert "the same command goes on when it is back" in said[-1]
+    postgresql.start()
+    again = start(tmp_path, *command)
+    said = lines(again)
+    assert again.returncode == 0, said
+    check_whole(tmp_path, 2, epochs=30)
