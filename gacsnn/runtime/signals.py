@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from gacsnn.errors import TakenOverError
+
 # Ctrl-C, the end of a job or a service, a terminal that is closed.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,12 +25,13 @@ class Requests:
     """What the signals have asked for.
 
     `patient` says that somebody will look, `number` which signal came first, `put_off` that one waits for the end of an
-    `uninterrupted` block.
+    `uninterrupted` block. `taken_over` says who has the run now that is at work here.
     """
 
     patient: bool = False
     number: int | None = None
     put_off: bool = False
+    taken_over: str | None = None
 
 
 _requests = Requests()
@@ -67,9 +70,16 @@ def stop_between_steps() -> Iterator[None]:
 
 
 def stop_if_requested() -> None:
-    """Raises StopRequested when a signal came."""
+    """Raises StopRequested when a signal came; TakenOverError, after which nothing is saved, when the run is another's now."""
+    if _requests.taken_over is not None:
+        raise TakenOverError(_requests.taken_over)
     if _requests.number is not None:
         raise StopRequested(128 + _requests.number)
+
+
+def set_taken_over(by: str | None) -> None:
+    """End the run at work in this process at its next look, by any thread; None: there is nothing to end."""
+    _requests.taken_over = by
 
 
 def stop_requested() -> bool:

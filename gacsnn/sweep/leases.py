@@ -19,8 +19,16 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from gacsnn.runtime.signals import uninterrupted
+from gacsnn.runtime.signals import set_taken_over, uninterrupted
 from gacsnn.sweep.patient import back_since, impatient
+
+# What the owner is told that could not renew its lease in time.
+TAKEN_OVER = (
+    "nothing was heard of this process for longer than its lease, and the trial is another's; nothing more is written"
+)
+
+# The attribute of a trial that was held for dead without our knowing: its owner may live and write.
+MAY_LIVE = "may_live"
 
 # Seconds after which a running trial without an owner is taken for one whose process was killed while it began.
 UNOWNED = 10.0
@@ -115,7 +123,14 @@ def set_owner(study: optuna.Study, trial_id: int, seconds: float) -> None:
 
 @contextmanager
 def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
-    """Own a running trial, and renew its lease from a thread, while the context lasts."""
+    """Own a running trial, and renew its lease from a thread, while the context lasts.
+
+    A trial that is finished stays so: who could not renew in time and is held for dead finds out with the next renewal, and
+    the run at work here ends at its next look (`stop_if_requested`).
+
+    Raises:
+        UpdateFinishedTrialError: when that is so already.
+    """
     storage = study._storage
     over = threading.Event()
 
@@ -125,10 +140,13 @@ def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
                 with impatient():
                     storage.set_trial_user_attr(trial_id, "lease", time.time())
             except optuna.exceptions.UpdateFinishedTrialError:
+                if not over.is_set():
+                    set_taken_over(TAKEN_OVER)
                 return
             except Exception:  # a storage that is away for a while: the next renewal may reach it
                 continue
 
+    set_taken_over(None)
     set_owner(study, trial_id, seconds)
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
@@ -137,3 +155,4 @@ def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
     finally:
         over.set()
         thread.join(timeout=5)  # a storage that does not answer holds it up
+        set_taken_over(None)

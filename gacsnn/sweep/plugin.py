@@ -70,13 +70,12 @@ class StudySweeper(Sweeper):
         search = read_search(options, arguments)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         sweep = Sweep(options, search, folder, composer(self.loader, self.config), self.launcher)
-        local = type(self.launcher).__name__ == "BasicLauncher"
         if index is None:
             log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")
-        if local and options.n_jobs > 1 and index is None:
+        if sweep.local and options.n_jobs > 1 and index is None:
             with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:
                 supervise(options.n_jobs, bar.watch)
         else:
-            sweep.work(at_once=1 if local else options.n_jobs)
+            sweep.work(at_once=1 if sweep.local else options.n_jobs)
         if index is None:
             conclude(sweep)

@@ -1,13 +1,14 @@
 """Sweeps whose storage, folder or machine goes away."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from databases import Server
-from program import FOLDER, SEARCH, start, wait_for
-from studies import check_whole
+from program import FOLDER, SEARCH, start, wait_for, wait_for_epochs
+from studies import check_whole, load
 
 
 def lines(process: "subprocess.Popen[str]", seconds: float = 120) -> list[str]:
@@ -27,6 +28,45 @@ def test_a_study_whose_folder_is_removed_ends_in_one_line(tmp_path: Path, storag
     assert [line for line in said if line.startswith("error: ")] == said[-1:]
     assert "gone" in said[-1]
     assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.fixture
+def another_machine() -> tuple[str, ...]:
+    """What starts a process under another host name."""
+    command = ("unshare", "--uts", "sh", "-c", 'echo elsewhere > /proc/sys/kernel/hostname; exec "$@"', "sh")
+    tried = subprocess.run([*command, "uname", "-n"], capture_output=True, text=True, check=False)
+    if tried.stdout != "elsewhere\n":
+        pytest.skip("no host name of one's own to be had")
+    return command
+
+
+def content(run: Path) -> dict[Path, tuple[int, int]]:
+    """When each file of a run was written, and its size."""
+    files = [path for path in run.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+@pytest.mark.slow
+def test_a_silent_owner_that_comes_back_writes_nothing_and_does_the_next_trial(
+    tmp_path: Path, another_machine: tuple[str, ...]
+) -> None:
+    command = ("-m", *SEARCH, "epochs=60", "hydra.sweeper.n_trials=3", "hydra.sweeper.lease_seconds=2")
+    silent = start(tmp_path, *command, before=another_machine)
+    wait_for((tmp_path / FOLDER / "0" / "checkpoints" / "best.pt").exists, silent)
+    wait_for_epochs(tmp_path / FOLDER / "0", 3, silent)
+    silent.send_signal(signal.SIGSTOP)
+    other = start(tmp_path, *command)
+    wait_for(lambda: [t for t in load(tmp_path / FOLDER).trials if "retry_of" in t.user_attrs], other)
+    wait_for((tmp_path / FOLDER / "2" / "metrics.jsonl").exists, other)
+    left = content(tmp_path / FOLDER / "0")
+    silent.send_signal(signal.SIGCONT)
+    said, others = lines(silent), lines(other)
+    assert (silent.returncode, other.returncode) == (0, 0), (said, others)
+    assert content(tmp_path / FOLDER / "0") == left, "it wrote on"
+    assert sum(line.startswith("trial 0: ") and "the trial is another's" in line for line in said) == 1, said
+    study = check_whole(tmp_path, 3, epochs=60)
+    assert [trial.state.name for trial in study.trials].count("FAIL") == 1
+    assert {t.user_attrs["owner"]["host"] for t in study.trials[1:]} > {"elsewhere"}, "it did no other trial"
 
 
 @pytest.mark.slow
