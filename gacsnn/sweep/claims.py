@@ -58,6 +58,18 @@ def note_doubt(study: optuna.Study, trial: FrozenTrial) -> None:
             study._storage.set_trial_user_attr(trial._trial_id, MAY_LIVE, True)
 
 
+@uninterrupted()
+def line_up_failed(study: optuna.Study) -> int:
+    """Line up every trial again that is FAIL for good, with all its retries before it. Returns how many.
+
+    Two processes that do so at once make no more trials than one: of two that take up the same one the later is in excess.
+    """
+    failed = [trial for trial in effective_trials(study) if trial.state == TrialState.FAIL]
+    for trial in failed:
+        study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+    return len(failed)
+
+
 def got_on(trials: list[FrozenTrial], trial: FrozenTrial) -> bool:
     """Whether a trial finished an epoch that the one it took up had not."""
     before = trials[trial.user_attrs["retry_of"]].user_attrs.get("epochs", 0) if "retry_of" in trial.user_attrs else 0

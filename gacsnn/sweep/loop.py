@@ -130,11 +130,11 @@ class Sweep:
                         finish_early(self.study, trial, reason, "died")
                 raise
         for trial, returned in zip(trials, returns, strict=True):
-            log_trial(trial, f"{tell(self.study, self.options.objectives, trial, returned)}; {self.status()}")
+            log_trial(trial, f"{tell(self.study, self.options.objectives, trial, returned)}; {self.status(len(jobs))}")
 
     @uninterrupted()
-    def status(self) -> str:
-        return status(self.study, self.n_trials, self.options.objectives)
+    def status(self, at_once: int) -> str:
+        return status(self.study, self.n_trials, self.options.objectives, at_once)
 
     def begin(self, trial: optuna.Trial, leases: contextlib.ExitStack) -> list[str] | None:
         """Own a trial and make its job. None when it is another's by now, or its run directory cannot be made."""

@@ -55,7 +55,8 @@ class StudySweeper(Sweeper):
             ) from None
 
     def work(self, arguments: list[str]) -> None:
-        from gacsnn.sweep.conclude import conclude  # these bring optuna, which only a sweep wants
+        from gacsnn.sweep.claims import line_up_failed  # these bring optuna, which only a sweep wants
+        from gacsnn.sweep.conclude import conclude
         from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.search import composer, read_search
         from gacsnn.sweep.status import StudyBar, finished
@@ -70,6 +71,8 @@ class StudySweeper(Sweeper):
         search = read_search(options, arguments)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         sweep = Sweep(options, search, folder, composer(self.loader, self.config), self.launcher)
+        if index is None and options.retry == "failed" and (count := line_up_failed(sweep.study)):
+            log.info(f"study {sweep.name}: trials that failed and are lined up again: {count}")
         if index is None:
             log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")
         if sweep.local and options.n_jobs > 1 and index is None:

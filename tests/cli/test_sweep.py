@@ -245,6 +245,11 @@ def test_a_failing_trial_is_recorded_and_too_many_stop_the_sweep(launch: Launch,
     states = [trial.state for trial in study.trials]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
     assert "DivergenceError" in study.trials[1].user_attrs["reason"]
+    again = launch(*bad, search, "hydra.sweeper.retry=failed")
+    assert again.code == 0, again.err
+    assert "trials that failed and are lined up again: 1" in again.out
+    trials = load(tmp_path / FOLDER).trials
+    assert (len(trials), trials[4].state, trials[4].user_attrs["retry_of"]) == (5, TrialState.FAIL, 1)
     said = launch(*bad, search, "hydra.sweeper.max_failure_rate=0.1", "hydra.sweeper.study_name=b")
     assert said.code == 1
     assert "1 of 4 trials failed" in said.err
@@ -281,6 +286,8 @@ def test_two_objectives_give_a_pareto_front(launch: Launch, tmp_path: Path) -> N
         (("T=1,0",), "T=0: should be greater than or equal to 1"),
         (("T=range(3,3)",), "at least one value"),
         (("optimzer.lr=1,2",), "optimzer"),
+        (("hydra.sweeper.retry=all",), "hydra.sweeper.retry=all: choose one of none, failed"),
+        (("hydra.sweeper.storage_patience_seconds=-1",), "should be greater than or equal to 0"),
         (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: should be greater"),
         (("hydra.sweeper.direction=up",), "hydra.sweeper.direction=up: choose one of maximize, minimize"),
         (("hydra.sweeper.storage=postgresql://nobody@127.0.0.1:1/none",), "cannot be reached"),
