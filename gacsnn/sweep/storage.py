@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError
+from gacsnn.errors import InputError, StorageError
 from gacsnn.sweep.objectives import DirectionName
 from gacsnn.sweep.patient import Absence, PatientStorage, is_away
 
@@ -30,14 +30,16 @@ def open_storage(url: str, patience: float = 0.0, wait: bool = False) -> Patient
     Args:
         url: where it is.
         patience: seconds for which each call waits while the storage is away.
-        wait: whether to wait so long here, too, for a storage that was there before.
+        wait: whether it was there before, so that it is not made, and waited for here, too.
 
     Raises:
         InputError: when it cannot be reached.
-        StorageError: when it could not be reached in that time.
+        StorageError: when it could not be reached in that time, or its file is gone.
     """
     name, file = f"hydra.sweeper.storage={shown(url)}", file_of(url)
     absence, begun = Absence(name, patience), time.monotonic()
+    if wait and file is not None and not file.exists():
+        raise StorageError(f"{name} is gone: {file} is no longer there")
     while True:
         try:
             if file is not None:

@@ -97,6 +97,8 @@ def test_a_file_that_was_removed_is_not_waited_for_and_not_made_again(tmp_path: 
     (tmp_path / "s").mkdir()
     with pytest.raises(StorageError, match="is gone"):
         study.ask()
+    with pytest.raises(StorageError, match="is gone"):
+        open_storage(url.format(tmp_path), wait=True)
     assert list((tmp_path / "s").iterdir()) == []
 
 
