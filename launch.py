@@ -40,7 +40,8 @@ def job(composed: "DictConfig") -> Any:
             values["output_dir"] = hydra.runtime.output_dir
         config = validate(values)
         on_epoch_end = None if trial is None else reporter_of_job(hydra, trial)
-        with console.labelled(console.label if trial is None else f"trial {trial}: "):
+        quiet = trial is not None and not hydra.sweeper.verbose
+        with console.labelled(console.label if trial is None else f"trial {trial}: "), console.hush(quiet):
             return objective(hydra, run(config, overridden, on_epoch_end))
     except OmegaConfBaseException as error:
         if trial is not None:

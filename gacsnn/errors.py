@@ -31,6 +31,14 @@ class MachineError(GacsnnError):
     """The machine failed, not the run: no space left, a folder gone, an input or output error. It can go on later."""
 
 
+class StorageError(MachineError):
+    """The storage of a study cannot be reached, and the patience of the sweep is at an end; or its file is gone."""
+
+
+class TakenOverError(GacsnnError):
+    """Another process has taken over what this one was at work on, because nothing was heard of it: it writes nothing more."""
+
+
 class SweepError(GacsnnError, RuntimeError):
     """A sweep stopped before its end, because too many of its trials failed."""
 

@@ -1,8 +1,9 @@
 """What the tests share as fixtures: the program in this process, folders of real JPEGs, the golden cases."""
 
 import os
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ import pytest
 from PIL import Image
 
 # Helpers assert, too; what they compare is to be seen when they fail.
-pytest.register_assert_rewrite("program", "networks", "published")
+pytest.register_assert_rewrite("program", "studies", "networks", "published")
 
+from databases import Server  # noqa: E402
 from program import ROOT, Launch, Outcome  # noqa: E402
 
 if TYPE_CHECKING:
@@ -40,6 +42,18 @@ def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server of Debian's packages on loopback, for this test alone."""
+    server = Server()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.home)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,10 +61,10 @@ def refused(launch: Launch, folder: Path, *arguments: str) -> str:
     return err.removeprefix("error: ").strip()
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The real command in a process of its own, its output in a pipe."""
+def start(folder: Path, *arguments: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """The real command in a process of its own, its output in a pipe; `before` is what starts it."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "launch.py"), *arguments],
+        [*before, sys.executable, str(ROOT / "launch.py"), *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

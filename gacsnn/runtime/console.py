@@ -21,6 +21,20 @@ QUIET = 30.0
 # Before each line, where several runs speak in turn: `trial 3: `.
 label = ""
 
+# Whether a run says warnings alone: as a trial of a sweep that is not verbose.
+hushed = False
+
+
+@contextmanager
+def hush(yes: bool) -> Iterator[None]:
+    """While the context lasts and `yes`, only warnings are shown; a bar on a terminal stays."""
+    global hushed
+    before, hushed = hushed, hushed or yes
+    try:
+        yield
+    finally:
+        hushed = before
+
 
 @contextmanager
 def labelled(text: str) -> Iterator[None]:
@@ -37,6 +51,8 @@ class _Console(logging.Handler):
     """Lines to standard output that do not tear the bar, which is on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if hushed and record.levelno < logging.WARNING:
+            return
         prefix = label + ("warning: " if record.levelno >= logging.WARNING else "")
         # Where nobody reads any more (a worker whose sweep was killed), the run still saves what it did.
         with suppress(OSError):

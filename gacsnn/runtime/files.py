@@ -3,18 +3,34 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from gacsnn.config.schema import Folder
-from gacsnn.errors import InputError
+from gacsnn.errors import InputError, TakenOverError
 from gacsnn.runtime.signals import uninterrupted
+
+# In a folder that was taken over from a process of which nothing was heard: says who has it, to that process if it lives.
+TAKEN_OVER = ".taken_over"
+
+
+def check_ours(folder: Path) -> None:
+    """Raises TakenOverError when a folder was taken over."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        raise TakenOverError(f"{folder}: {(folder / TAKEN_OVER).read_text()} has taken over; nothing more is written")
 
 
 def write_whole(
     path: Path, write: Callable[[IO[bytes]], object], just_before: Callable[[], object] = lambda: None
 ) -> None:
-    """Write a temporary file beside `path`, flush it to the disk, then rename it; `just_before` that, nothing can be lacking."""
+    """Write a temporary file beside `path`, flush it to the disk, then rename it; `just_before` that, nothing can be lacking.
+
+    Raises:
+        TakenOverError: when the folder, or the one that it lies in, was taken over.
+    """
+    for folder in (path.parent, path.parent.parent):
+        check_ours(folder)
     temporary = temporary_of(path)
     try:
         with uninterrupted():

@@ -23,11 +23,13 @@ from gacsnn.config.names import renamed
 from gacsnn.config.saved import load, to_yaml
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-from gacsnn.runtime.files import kept, remove_temporaries, write_text
+from gacsnn.runtime.files import TAKEN_OVER, check_ours, kept, remove_temporaries, write_text
 
 # What result.json holds, and what is called after each epoch with its line of metrics.jsonl.
 Result = dict[str, Any]
 OnEpochEnd = Callable[[Mapping[str, Any]], None]
+
+LOCK = ".lock"
 
 
 class RunDirectory:
@@ -101,6 +103,9 @@ class RunDirectory:
         """
         if not self.path.is_dir():
             raise InputError(f"resume={self.path}: no such run directory")
+        if (self.path / TAKEN_OVER).exists():
+            by = (self.path / TAKEN_OVER).read_text()
+            raise InputError(f"resume={self.path}: {by} has taken this run over; resume that one")
         for file, there in ((self.config_path, self.config_path.exists()), (self.last, self.saved())):
             if not there:
                 name = file.relative_to(self.path)
@@ -112,16 +117,16 @@ class RunDirectory:
     # Writing
 
     @contextmanager
-    def lock(self, option: str) -> Iterator[None]:
+    def lock(self, option: str, patience: float = 0.0) -> Iterator[None]:
         """Keep other processes from writing here meanwhile. The lock goes when the process does, however it ends.
 
         Raises:
-            InputError: when another process holds it.
+            InputError: when another process holds it, and still does after so many seconds.
         """
         if not self.writes:
             yield
             return
-        lock = FileLock(self.path / ".lock", timeout=0)
+        lock = FileLock(self.path / LOCK, timeout=patience)
         try:
             lock.acquire()
         except Timeout:
@@ -140,6 +145,7 @@ class RunDirectory:
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         if not self.writes:
             return
+        check_ours(self.path)
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from gacsnn.errors import TakenOverError
+
 # Ctrl-C, the end of a job or a service, a terminal that is closed, a cluster's warning that the job's time is nearly over.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -24,10 +26,16 @@ class StopRequested(SystemExit):
 
 @dataclass
 class Requests:
-    """What the signals have asked for: `patient` says that somebody will look, `number` which signal came first."""
+    """What the signals have asked for.
+
+    `patient` says that somebody will look, `number` which signal came first, `put_off` that one waits for the end of an
+    `uninterrupted` block. `taken_over` says who has the run now that is at work here.
+    """
 
     patient: bool = False
     number: int | None = None
+    put_off: bool = False
+    taken_over: str | None = None
 
 
 _requests = Requests()
@@ -72,14 +80,30 @@ def stop_between_steps() -> Iterator[None]:
 
 
 def requested() -> int:
-    """The signal that came; 0: none."""
+    """The signal that came; 0: none.
+
+    Raises:
+        TakenOverError: when the run at work is another's now. After it nothing is saved.
+    """
+    if _requests.taken_over is not None:
+        raise TakenOverError(_requests.taken_over)
     return _requests.number or 0
 
 
 def stop_if_requested(number: int | None = None) -> None:
-    """Raises StopRequested when a signal came; `number`: that of a process that we work with."""
+    """Raises StopRequested when a signal came, as `requested` does; `number`: that of a process that we work with."""
     if number := requested() if number is None else number:
         raise StopRequested(exit_code(number))
+
+
+def set_taken_over(by: str | None) -> None:
+    """End the run at work in this process at its next look, by any thread; None: there is nothing to end."""
+    _requests.taken_over = by
+
+
+def stop_requested() -> bool:
+    """Whether a signal came that nobody has followed yet: for who waits where signals are put off."""
+    return _requests.number is not None or _requests.put_off
 
 
 def leave_signals_to_parent(_worker: int) -> None:
@@ -104,12 +128,17 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     pressed: list[tuple[int, FrameType | None]] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: pressed.append((number, frame))) for number in STOPPING
-    }
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        pressed.append((number, frame))
+        _requests.put_off = True
+
+    before = {number: signal.signal(number, put_off) for number in STOPPING}
     try:
         yield
     finally:
+        if pressed:
+            _requests.put_off = False
         for number, handler in before.items():
             signal.signal(number, handler)
         if pressed:

@@ -11,6 +11,8 @@ search      search space -> configs, points      trial     a job's side: which t
 samplers    samplers and pruners                 reporter  what a run tells its trial
 loop        points -> runs -> values             status    how far the study is
 workers     several processes on one machine     conclude  the test split of the best, and what was found
+endings     how a job ended -> the study          patient   a storage that may be away
+succession  what a retry takes over of a run
 
 This folder and launch.py are the only places that know Hydra.
 """

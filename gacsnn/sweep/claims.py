@@ -12,12 +12,13 @@ trial stays finished, so they hold for SQLite, PostgreSQL, MySQL and journal fil
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
-from gacsnn.sweep.leases import dead, in_doubt, set_owner
+from gacsnn.sweep.leases import MAY_LIVE, dead, in_doubt, is_here, set_owner
 
 INTERRUPTED = "interrupted by the user"
 
@@ -37,6 +38,7 @@ def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
     """Record dead trials as failed, and line up what is to be taken up again."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if reason := dead(study, trial):
+            note_doubt(study, trial)
             finish_early(study, trial, reason, EXCESS if excess(study, trial, n_trials) else "died")
     trials = study.get_trials(deepcopy=False)
     taken_up = {trial.user_attrs.get("retry_of") for trial in trials}
@@ -47,6 +49,25 @@ def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
             tries = trial.user_attrs.get("tries", 1) + (not fair)
             if tries <= 1 + max_retries:
                 study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "tries": tries})
+
+
+def note_doubt(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Note of a trial that will be held for dead that its process may live, where it was on another machine."""
+    if not is_here(trial.user_attrs.get("owner", {})):
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            study._storage.set_trial_user_attr(trial._trial_id, MAY_LIVE, True)
+
+
+@uninterrupted()
+def line_up_failed(study: optuna.Study) -> int:
+    """Line up every trial again that is FAIL for good, with all its retries before it. Returns how many.
+
+    Two processes that do so at once make no more trials than one: of two that take up the same one the later is in excess.
+    """
+    failed = [trial for trial in effective_trials(study) if trial.state == TrialState.FAIL]
+    for trial in failed:
+        study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+    return len(failed)
 
 
 def got_on(trials: list[FrozenTrial], trial: FrozenTrial) -> bool:
@@ -121,7 +142,10 @@ def take(
             return None
         study.sampler = sampler(made)
         trial = study.ask()
-        set_owner(study, trial._trial_id, seconds)
+        try:
+            set_owner(study, trial._trial_id, seconds)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            continue  # this process was held up for so long that the trial is held for dead
         if excess(study, trial, n_trials):
             finish_early(study, trial, "another process was faster", EXCESS)
             continue

@@ -19,7 +19,16 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from gacsnn.runtime.signals import uninterrupted
+from gacsnn.runtime.signals import set_taken_over, uninterrupted
+from gacsnn.sweep.patient import back_since, impatient
+
+# What the owner is told that could not renew its lease in time.
+TAKEN_OVER = (
+    "nothing was heard of this process for longer than its lease, and the trial is another's; nothing more is written"
+)
+
+# The attribute of a trial that was held for dead without our knowing: its owner may live and write.
+MAY_LIVE = "may_live"
 
 # Seconds after which a running trial without an owner is taken for one whose process was killed while it began.
 UNOWNED = 10.0
@@ -91,7 +100,9 @@ def dead(study: optuna.Study, trial: FrozenTrial) -> str | None:
     if is_here(held):
         gone = process_start(held["pid"]) != held["start"]
         return f"its process {held['pid']} on {held['host']} was killed" if gone else None
-    if time.monotonic() - look(study, trial).since > trial.user_attrs.get("lease_seconds", 60.0):
+    # While the storage was away nobody could renew: a lease begins anew when it comes back.
+    since = max(look(study, trial).since, back_since(study._storage))
+    if time.monotonic() - since > trial.user_attrs.get("lease_seconds", 60.0):
         return f"nothing was heard of its process {held['pid']} on {held['host']}"
     return None
 
@@ -112,19 +123,30 @@ def set_owner(study: optuna.Study, trial_id: int, seconds: float) -> None:
 
 @contextmanager
 def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
-    """Own a running trial, and renew its lease from a thread, while the context lasts."""
+    """Own a running trial, and renew its lease from a thread, while the context lasts.
+
+    A trial that is finished stays so: who could not renew in time and is held for dead finds out with the next renewal, and
+    the run at work here ends at its next look (`stop_if_requested`).
+
+    Raises:
+        UpdateFinishedTrialError: when that is so already.
+    """
     storage = study._storage
     over = threading.Event()
 
     def renew() -> None:
         while not over.wait(seconds / 4):
             try:
-                storage.set_trial_user_attr(trial_id, "lease", time.time())
+                with impatient():
+                    storage.set_trial_user_attr(trial_id, "lease", time.time())
             except optuna.exceptions.UpdateFinishedTrialError:
+                if not over.is_set():
+                    set_taken_over(TAKEN_OVER)
                 return
             except Exception:  # a storage that is away for a while: the next renewal may reach it
                 continue
 
+    set_taken_over(None)
     set_owner(study, trial_id, seconds)
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
@@ -132,4 +154,5 @@ def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join()
+        thread.join(timeout=5)  # a storage that does not answer holds it up
+        set_taken_over(None)

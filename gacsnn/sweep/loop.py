@@ -1,33 +1,34 @@
 """The loop of a sweep: claim a trial, run it, tell the study how it ended, until nothing is left."""
 
 import contextlib
-import gc
 import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 from hydra.plugins.launcher import Launcher
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from gacsnn.config.merge import config_hash
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError, MachineError, Pruned, SweepError
+from gacsnn.errors import InputError, MachineError, StorageError, SweepError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials, finish_early
-from gacsnn.sweep.leases import lease
+from gacsnn.sweep.endings import tell
+from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Compose, Search, grid_size, probes, study_identity
-from gacsnn.sweep.status import scores, status
+from gacsnn.sweep.status import status
 from gacsnn.sweep.storage import open_storage, open_study, storage_beside
+from gacsnn.sweep.succession import take_over
 from gacsnn.sweep.trial import TRIAL
+from gacsnn.sweep.workers import sweep_worker
 
 
 class Sweep:
@@ -43,6 +44,7 @@ class Sweep:
         """
         self.options, self.search, self.folder = options, search, folder
         self.compose, self.launcher = compose, launcher
+        self.local = type(launcher).__name__ == "BasicLauncher"
         identity = study_identity(search, probes(search, compose))
         pruner = make("pruner", options.pruner)
         rehearse(options, search)
@@ -56,9 +58,9 @@ class Sweep:
     def open(self, identity: dict[str, Any], pruner: optuna.pruners.BasePruner) -> None:
         """Open or make the study; write beside the trials where it is."""
         options = self.options
-        self.study = open_study(
-            self.name, open_storage(options.storage or storage_beside(self.folder)), options.directions, identity
-        )
+        url, worker = options.storage or storage_beside(self.folder), sweep_worker() is not None
+        storage = open_storage(url, options.storage_patience_seconds, wait=worker)
+        self.study = open_study(self.name, storage, options.directions, identity)
         self.study.pruner = pruner
         about = {"study": self.name, "storage": options.storage, "objectives": options.objectives}
         if self.study.user_attrs.get("objectives") != options.objectives:
@@ -75,8 +77,11 @@ class Sweep:
                 trial = claim(self.study, self.n_trials, options.max_retries, options.lease_seconds, self.sampler)
                 if trial is None:
                     break
-                if self.prepare(trial):
-                    trials.append(trial)
+                try:
+                    if self.prepare(trial):
+                        trials.append(trial)
+                except UpdateFinishedTrialError:
+                    log_trial(trial, TAKEN_OVER)
             if trials:
                 self.run(trials)
             stop_after_failures(self)
@@ -108,66 +113,63 @@ class Sweep:
 
     def run(self, trials: list[optuna.Trial]) -> None:
         """Launch trials together, and tell the study how each ended."""
-        jobs = [self.job(trial) for trial in trials]
+        jobs: dict[int, list[str]] = {}
         with contextlib.ExitStack() as leases:
-            for trial in trials:
-                leases.enter_context(lease(self.study, trial._trial_id, self.options.lease_seconds))
-                log_trial(trial, ", ".join(f"{name}={value}" for name, value in trial.params.items()))
             try:
-                returns = self.launcher.launch(jobs, initial_job_idx=trials[0].number)
+                for trial in trials:
+                    if (job := self.begin(trial, leases)) is not None:
+                        jobs[trial.number] = job
+                trials = [trial for trial in trials if trial.number in jobs]
+                returns = self.launcher.launch(list(jobs.values()), initial_job_idx=min(jobs)) if jobs else []
             except BaseException as error:
                 # Ctrl-C or SIGTERM: what is running has saved its last epoch, and is taken up when the sweep goes on.
                 stopped = isinstance(error, KeyboardInterrupt | SystemExit)
                 reason = INTERRUPTED if stopped else first_line(error)
-                for trial in trials:
-                    finish_early(self.study, trial, reason, "died")
+                with contextlib.suppress(StorageError):  # then the next start finds that this process is gone
+                    for trial in trials:
+                        finish_early(self.study, trial, reason, "died")
                 raise
         for trial, returned in zip(trials, returns, strict=True):
-            log_trial(trial, f"{self.tell(trial, returned)}; {self.status()}")
+            log_trial(trial, f"{tell(self.study, self.options.objectives, trial, returned)}; {self.status(len(jobs))}")
 
     @uninterrupted()
-    def status(self) -> str:
-        return status(self.study, self.n_trials, self.options.objectives)
+    def status(self, at_once: int) -> str:
+        return status(self.study, self.n_trials, self.options.objectives, at_once)
 
-    @uninterrupted()
+    def begin(self, trial: optuna.Trial, leases: contextlib.ExitStack) -> list[str] | None:
+        """Own a trial and make its job. None when it is another's by now, or its run directory cannot be made."""
+        try:
+            # The lease first: who was held up before it finds out here, and touches no directory.
+            leases.enter_context(lease(self.study, trial._trial_id, self.options.lease_seconds))
+            if not self.local:  # the job may outlive this process
+                trial.set_user_attr(MAY_LIVE, True)
+            log_trial(trial, ", ".join(f"{name}={value}" for name, value in trial.params.items()))
+            return self.job(trial)
+        except UpdateFinishedTrialError:
+            log_trial(trial, TAKEN_OVER)
+        except OSError as error:
+            reason = f"{error.filename or self.folder}: {error.strerror or error}"
+            log_trial(trial, f"failed: {reason}")
+            finish_early(self.study, trial, reason, "died")
+        return None
+
     def job(self, trial: optuna.Trial) -> list[str]:
         """The overrides of a trial's run, in its own directory, where an earlier trial may have left its epochs."""
+        if not self.folder.is_dir():
+            raise MachineError(f"{self.folder}: the folder of study {self.name} is gone, and its runs with it")
         run_dir = RunDirectory(self.folder / str(trial.number))
         folder = run_dir.path
-        for number in ancestors(self.study.get_trials(deepcopy=False), trial)[1:]:
-            left = self.folder / str(number)
-            if left.exists() and not folder.exists():
-                left.rename(folder)
-        known = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", f"hydra.sweep.subdir='{trial.number}'"]
+        with uninterrupted():
+            known = self.study.get_trials(deepcopy=False)
+        take_over(self.folder, trial.number, [known[number] for number in ancestors(known, trial)[1:]])
         folder.mkdir(exist_ok=True)
         about = {"study": self.name, "trial": trial.number, "params": trial.params}
         write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
+        own = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", f"hydra.sweep.subdir='{trial.number}'"]
         if run_dir.saved() and run_dir.config_path.exists():
             TrialReporter(self.study, trial.number, self.options.objectives[0]).repeat(run_dir)
-            known.append(f"resume='{folder}'")
-        return [*self.search.overrides(trial.params), *known]
-
-    @uninterrupted()
-    def tell(self, trial: optuna.Trial, returned: Any) -> str:
-        """Tell the study how a job ended. Returns it in words."""
-        try:
-            value = returned.return_value
-        except Pruned as pruned:
-            self.study.tell(trial, state=TrialState.PRUNED)
-            return str(pruned)
-        except Exception as error:
-            reason = first_line(error)
-            finish_early(self.study, trial, reason, "died" if isinstance(error, MachineError) else "")
-            del returned, error
-            gc.collect()  # the traceback holds the tensors of the run that failed: memory that the next one needs
-            return f"failed: {reason}"
-        values = list(value) if isinstance(value, Sequence) else [value]
-        if any(not isinstance(v, int | float) or not math.isfinite(v) for v in values):
-            reason = f"{self.options.objectives} came out as {values}"
-            finish_early(self.study, trial, reason)
-            return f"failed: {reason}"
-        self.study.tell(trial, values=values)
-        return f"done, {scores(self.options.objectives, values)}"
+            own.append(f"resume='{folder}'")
+        return [*self.search.overrides(trial.params), *own]
 
 
 def stop_after_failures(sweep: Sweep) -> None:

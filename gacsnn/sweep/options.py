@@ -83,7 +83,10 @@ class StudyConf(OptunaSweeperConf):
     max_failure_rate: float = 0.5  # of n_trials; the sweep stops beyond
     max_retries: int = 10  # how often a trial whose process was killed is taken up again
     lease_seconds: float = 60.0  # how long another machine may be silent before its trial is taken up
+    storage_patience_seconds: float = 300.0  # how long a storage that is away is waited for
     test: str = "best"  # whose test split is read: best, all or none
+    retry: str = "none"  # failed: line the trials that failed up again, once when the command starts
+    verbose: bool = True  # whether trials say a line an epoch
     reuse: bool = True  # take the result of the same config from this study instead of running it again
 
 
@@ -103,7 +106,10 @@ class SweepOptions:
     max_failure_rate: float
     max_retries: int
     lease_seconds: float
+    storage_patience_seconds: float
     test: str
+    retry: str
+    verbose: bool
     reuse: bool
 
     @property
@@ -123,6 +129,11 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
             raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than or equal to 1")
     if given["test"] not in ("best", "all", "none"):
         raise InputError(f"hydra.sweeper.test={given['test']}: choose one of best, all, none")
+    if given["retry"] not in ("none", "failed"):
+        raise InputError(f"hydra.sweeper.retry={given['retry']}: choose one of none, failed")
+    for name in ("lease_seconds", "storage_patience_seconds"):
+        if given[name] < 0:
+            raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than or equal to 0")
     objectives, directions = list(given["objectives"]), read_directions(given["direction"])
     for name in objectives:
         if name not in OBJECTIVES:
@@ -135,8 +146,8 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         )
     if len(objectives) > 1 and given["pruner"].get("_target_") != NopPruner._target_:
         raise InputError("hydra/sweeper/pruner: trials with several objectives cannot be pruned; use pruner=none")
-    same = ("n_trials", "n_jobs", "sampler", "pruner", "storage", "study_name", "test", "reuse")
-    numbers = ("max_failure_rate", "max_retries", "lease_seconds")
+    same = ("n_trials", "n_jobs", "sampler", "pruner", "storage", "study_name", "test", "retry", "verbose", "reuse")
+    numbers = ("max_failure_rate", "max_retries", "lease_seconds", "storage_patience_seconds")
     return SweepOptions(
         **{name: given[name] for name in (*same, *numbers)},
         params=dict(given["params"] or {}),

@@ -9,6 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from gacsnn.errors import MachineError
 from gacsnn.runtime.console import log, speak
 from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
 from gacsnn.sweep.workers import end_with_supervisor, supervise, sweep_worker
@@ -43,8 +44,19 @@ class StudySweeper(Sweeper):
         Raises:
             InputError: for a mistake in the sweep, before the first trial.
             SweepError: when too many trials failed.
+            MachineError: when the study's folder or storage is gone, or the storage stays away.
         """
-        from gacsnn.sweep.conclude import conclude  # these bring optuna, which only a sweep wants
+        assert self.config is not None
+        try:
+            self.work(arguments)
+        except OSError as error:  # of the sweep's own files: a run says itself what is kept of it
+            raise MachineError(
+                f"{error.filename or self.config.hydra.sweep.dir}: {error.strerror or error}; the same command goes on later"
+            ) from None
+
+    def work(self, arguments: list[str]) -> None:
+        from gacsnn.sweep.claims import line_up_failed  # these bring optuna, which only a sweep wants
+        from gacsnn.sweep.conclude import conclude
         from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.search import composer, read_search
         from gacsnn.sweep.status import StudyBar, finished
@@ -59,13 +71,14 @@ class StudySweeper(Sweeper):
         search = read_search(options, arguments)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         sweep = Sweep(options, search, folder, composer(self.loader, self.config), self.launcher)
-        local = type(self.launcher).__name__ == "BasicLauncher"
+        if index is None and options.retry == "failed" and (count := line_up_failed(sweep.study)):
+            log.info(f"study {sweep.name}: trials that failed and are lined up again: {count}")
         if index is None:
             log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")
-        if local and options.n_jobs > 1 and index is None:
+        if sweep.local and options.n_jobs > 1 and index is None:
             with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:
                 supervise(options.n_jobs, bar.watch)
         else:
-            sweep.work(at_once=1 if local else options.n_jobs)
+            sweep.work(at_once=1 if sweep.local else options.n_jobs)
         if index is None:
             conclude(sweep)

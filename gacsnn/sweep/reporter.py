@@ -7,12 +7,14 @@ from typing import Any
 
 import optuna
 from hydra.utils import instantiate
+from optuna.exceptions import UpdateFinishedTrialError
 
-from gacsnn.errors import InputError, Pruned
+from gacsnn.errors import InputError, Pruned, TakenOverError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.storage import open_storage, storage_of
+from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.sweep.storage import file_of, open_storage, storage_of
 
 # One connection a study, however many jobs of it run in this process.
 _studies: dict[tuple[str, str], optuna.Study] = {}
@@ -23,9 +25,10 @@ def open_reporter(hydra: Any, number: int) -> "TrialReporter":
     folder = Path(str(hydra.sweep.dir)).absolute()
     about = json.loads((folder / "study.json").read_text())
     url = storage_of(folder, about)
-    key = (url, about["study"])
+    file = file_of(url)
+    key = (url if file is None else str(file.absolute()), about["study"])
     if key not in _studies:
-        storage = open_storage(url)
+        storage = open_storage(url, hydra.sweeper.storage_patience_seconds, wait=True)
         pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
         _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
     return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0])
@@ -45,9 +48,13 @@ class TrialReporter:
 
         Raises:
             Pruned: when the trial is not worth going on with.
+            TakenOverError: when the study has held it for dead.
         """
         epoch = line["epoch"]
-        self.study._storage.set_trial_user_attr(self.trial_id, "epochs", epoch)
+        try:
+            self.study._storage.set_trial_user_attr(self.trial_id, "epochs", epoch)
+        except UpdateFinishedTrialError:
+            raise TakenOverError(TAKEN_OVER) from None
         if len(self.study.directions) > 1 or self.score not in line:
             return
         self.study._storage.set_trial_intermediate_value(self.trial_id, epoch, line[self.score])

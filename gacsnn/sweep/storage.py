@@ -7,37 +7,78 @@ from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError
+from gacsnn.errors import InputError, StorageError
 from gacsnn.sweep.objectives import DirectionName
+from gacsnn.sweep.patient import Absence, PatientStorage, is_away
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 T = TypeVar("T")
 
 
-def open_storage(url: str) -> BaseStorage:
+def open_storage(url: str, patience: float = 0.0, wait: bool = False) -> PatientStorage:
     """An Optuna storage: a database URL as SQLAlchemy takes it, or `journal:FILE`.
+
+    Args:
+        url: where it is.
+        patience: seconds for which each call waits while the storage is away.
+        wait: whether it was there before, so that it is not made, and waited for here, too.
 
     Raises:
         InputError: when it cannot be reached.
+        StorageError: when it could not be reached in that time, or its file is gone.
     """
+    name, file = f"hydra.sweeper.storage={shown(url)}", file_of(url)
+    absence, begun = Absence(name, patience), time.monotonic()
+    if wait and file is not None and not file.exists():
+        raise StorageError(f"{name} is gone: {file} is no longer there")
+    while True:
+        try:
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            inner = with_retry(lambda: connect(url, patience), half_made)
+            absence.over()
+            return PatientStorage(get_storage(inner), name, file, patience)
+        except Exception as error:  # drivers raise what they like
+            reason = first_line(error)
+            if not (wait and is_away(error)):
+                raise InputError(f"{name}: cannot be reached ({reason})") from None
+        absence.wait(reason, begun)
+
+
+def connect(url: str, patience: float) -> BaseStorage:
+    if url.startswith("journal:"):
+        return JournalStorage(JournalFileBackend(str(file_of(url))))
+    if url.startswith("sqlite:///"):
+        # Seconds that SQLite itself waits for a lock. Ctrl-C is not heard meanwhile; who is patient asks again.
+        timeout = min(patience, 10.0) or 100.0
+        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": timeout}})
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a storage that is one."""
+    if url.startswith("journal:"):
+        return Path(url.removeprefix("journal:").removeprefix("//"))
+    if url.startswith("sqlite:///"):
+        return Path(url.removeprefix("sqlite:///").partition("?")[0])
+    return None
+
+
+def shown(url: str) -> str:
+    """A URL without its password."""
     try:
-        if url.startswith("journal:"):
-            file = Path(url.removeprefix("journal:").removeprefix("//"))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            return JournalStorage(JournalFileBackend(str(file)))
-        if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            return with_retry(lambda: RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 100}}), half_made)
-        return with_retry(lambda: RDBStorage(url, engine_kwargs={"pool_pre_ping": True}), half_made)
-    except Exception as error:  # drivers raise what they like
-        raise InputError(f"hydra.sweeper.storage={url}: cannot be reached ({first_line(error)})") from None
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
 
 
 def storage_beside(folder: Path) -> str:
@@ -52,8 +93,8 @@ def storage_of(folder: Path, about: Mapping[str, Any]) -> str:
         InputError: when its file is not there; a new one would be an empty study.
     """
     url = about["storage"] or storage_beside(folder)
-    file = Path(url.removeprefix("sqlite:///"))
-    if not url.startswith("sqlite:///") or file.exists():
+    file = file_of(url) if url.startswith("sqlite:///") else None
+    if file is None or file.exists():
         return url
     if (folder / "study.db").exists():
         return storage_beside(folder)

@@ -115,10 +115,10 @@ def watch(members: list[Member], on_epoch_end: OnEpochEnd | None) -> None:
     """Until all have ended, or one has failed and the others had time to say so."""
     deadline = None
     while at_work := [member for member in members if member.ended is None]:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
+        signals.requested()  # raises when the run is another's now: its lease is held here, and not by the members
+        if deadline is not None and time.monotonic() > deadline:
             return
-        for pipe in wait([member.pipe for member in at_work], left):
+        for pipe in wait([member.pipe for member in at_work], 1.0):
             member = next(member for member in at_work if member.pipe is pipe)
             line = member.receive()
             if line is not None:

@@ -1,52 +1,24 @@
 """Sweeps with real studies and real, tiny trainings on the digits."""
 
-import json
 import os
 import random
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import optuna
 import pytest
+from databases import Server
 from optuna.trial import TrialState
 from program import FOLDER, ROOT, SEARCH, SMALL, TINY, Launch, read_metrics, read_result, start, wait_for
+from studies import check_whole, load
 
 from gacsnn.sweep.claims import effective_trials, finish_early
 from gacsnn.sweep.leases import process_start
 from gacsnn.sweep.status import best_trials
-from gacsnn.sweep.storage import open_storage, run_of, storage_of
-
-
-def load(folder: Path) -> optuna.Study:
-    about = json.loads((folder / "study.json").read_text())
-    return optuna.load_study(study_name=about["study"], storage=open_storage(storage_of(folder, about)))
-
-
-def check_whole(tmp_path: Path, n_trials: int) -> optuna.Study:
-    """No trial lost, none doubled, each with its run."""
-    study = load(tmp_path / FOLDER)
-    trials = effective_trials(study)
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * n_trials
-    runs = [trial.user_attrs["run"] for trial in trials if "reused" not in trial.user_attrs]
-    assert len(set(runs)) == len(runs)
-    for trial in trials:
-        run = run_of(trial, tmp_path / FOLDER)
-        if "reused" not in trial.user_attrs:
-            assert run == tmp_path / FOLDER / str(trial.number)
-        assert read_result(run)["config_hash"] == trial.user_attrs["config_hash"]
-        assert read_result(run)["validation_top1"] == trial.value
-        if "reused" not in trial.user_attrs:
-            assert json.loads((run / "trial.json").read_text())["trial"] == trial.number
-        assert [line["epoch"] for line in read_metrics(run)] == [1, 2]
-    return study
+from gacsnn.sweep.storage import run_of
 
 
 def test_a_search_keeps_its_trials_and_reads_the_test_split_of_the_best_only(launch: Launch, tmp_path: Path) -> None:
@@ -273,6 +245,11 @@ def test_a_failing_trial_is_recorded_and_too_many_stop_the_sweep(launch: Launch,
     states = [trial.state for trial in study.trials]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
     assert "DivergenceError" in study.trials[1].user_attrs["reason"]
+    again = launch(*bad, search, "hydra.sweeper.retry=failed")
+    assert again.code == 0, again.err
+    assert "trials that failed and are lined up again: 1" in again.out
+    trials = load(tmp_path / FOLDER).trials
+    assert (len(trials), trials[4].state, trials[4].user_attrs["retry_of"]) == (5, TrialState.FAIL, 1)
     said = launch(*bad, search, "hydra.sweeper.max_failure_rate=0.1", "hydra.sweeper.study_name=b")
     assert said.code == 1
     assert "1 of 4 trials failed" in said.err
@@ -309,6 +286,8 @@ def test_two_objectives_give_a_pareto_front(launch: Launch, tmp_path: Path) -> N
         (("T=1,0",), "T=0: should be greater than or equal to 1"),
         (("T=range(3,3)",), "at least one value"),
         (("optimzer.lr=1,2",), "optimzer"),
+        (("hydra.sweeper.retry=all",), "hydra.sweeper.retry=all: choose one of none, failed"),
+        (("hydra.sweeper.storage_patience_seconds=-1",), "should be greater than or equal to 0"),
         (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: should be greater"),
         (("hydra.sweeper.direction=up",), "hydra.sweeper.direction=up: choose one of maximize, minimize"),
         (("hydra.sweeper.storage=postgresql://nobody@127.0.0.1:1/none",), "cannot be reached"),
@@ -361,38 +340,9 @@ def test_every_saved_search_composes_and_probes(launch: Launch, tmp_path: Path) 
         assert "gacsnn.sweep.plugin.StudySweeper" in said.out
 
 
-@pytest.fixture
-def postgresql(tmp_path: Path) -> Iterator[str]:
-    """A PostgreSQL server of Debian's packages on loopback, for this test alone. Gives its URL."""
-    pytest.importorskip("psycopg")
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not binaries:
-        pytest.skip("PostgreSQL is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # The server refuses to run as root.
-    home = Path(tempfile.mkdtemp(prefix="gacsnn-postgresql-"))
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_user:
-        shutil.chown(home, "postgres")
-    data = home / "data"
-    subprocess.run(
-        [*as_user, binaries[-1] / "initdb", "-D", data, "-A", "trust", "-U", "gacsnn"], check=True, stdout=-3
-    )
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home}"
-    control = [*as_user, binaries[-1] / "pg_ctl", "-D", data]
-    subprocess.run([*control, "-w", "-o", options, "-l", home / "log", "start"], check=True, stdout=-3)
-    try:
-        yield f"postgresql+psycopg://gacsnn@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=-3)
-        shutil.rmtree(home)
-
-
 @pytest.mark.slow
-def test_a_postgresql_server_is_shared_and_survives_kills(tmp_path: Path, postgresql: str) -> None:
-    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=6", f"hydra.sweeper.storage={postgresql}")
+def test_a_postgresql_server_is_shared_and_survives_kills(tmp_path: Path, postgresql: Server) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=6", f"hydra.sweeper.storage={postgresql.url}")
     first, second = (start(tmp_path, *command) for _ in range(2))
     wait_for(lambda: list((tmp_path / FOLDER).glob("*/checkpoints/last.pt")), first)
     first.kill()

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from program import on_a_terminal, start
+from program import Launch, on_a_terminal, start
 
 SEARCH = (
     *("-m", "sweeps=t_lr", "T=1,2", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2", "epochs=3"),
@@ -32,3 +32,16 @@ def test_a_terminal_gets_one_bar_for_the_study(tmp_path: Path) -> None:
     assert "epoch 1/3:" not in text, "the bar of a worker's epoch would tear the study's"
     lines = [line.rpartition("\r")[2].removeprefix("\x1b[A") for line in text.split("\r\n")]
     assert [line for line in lines if line.strip() and not line.startswith("study") and not LINE.match(line)] == []
+
+
+def test_a_sweep_that_is_not_verbose_says_a_line_where_a_trial_begins_and_one_where_it_ends(
+    launch: Launch, tmp_path: Path
+) -> None:
+    quiet = ("hydra.sweeper.n_jobs=1", "hydra.sweeper.test=none", "hydra.sweeper.verbose=false")
+    said = launch(*SEARCH, "hydra.sweeper.n_trials=2", *quiet)
+    assert said.code == 0, said.err
+    trials = [line for line in said.out.splitlines() if line.startswith("trial ")]
+    assert [line.partition(":")[0] for line in trials] == ["trial 0", "trial 0", "trial 1", "trial 1"]
+    assert "s left" in trials[1]
+    assert "left" not in trials[3]
+    assert "epoch" not in said.out

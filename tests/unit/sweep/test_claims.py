@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from gacsnn.runtime import signals
 from gacsnn.runtime.signals import StopRequested
-from gacsnn.sweep.claims import claim, effective_trials, finish_early, given_up
+from gacsnn.sweep.claims import claim, effective_trials, finish_early, given_up, line_up_failed
 from gacsnn.sweep.leases import is_here
 from gacsnn.sweep.storage import open_study
 
@@ -101,3 +101,26 @@ def test_who_was_asked_to_stop_takes_no_trial(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(StopRequested):
         claim(study, 1, 1, 60.0, sampler)
     assert study.trials == []
+
+
+def test_trials_that_failed_are_lined_up_again_once() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    for mark in ("", "died", "done"):
+        trial = claim(study, 3, 0, 60.0, sampler)
+        assert trial is not None
+        trial.suggest_float("x", 0, 1)
+        if mark == "done":
+            study.tell(trial, 1.0)
+        else:
+            finish_early(study, trial, "why", mark)
+    assert claim(study, 3, 0, 60.0, sampler) is None
+    assert line_up_failed(study) == 2
+    assert line_up_failed(study) == 0, "they wait"
+    for number in (0, 1):
+        trial = claim(study, 3, 0, 60.0, sampler)
+        assert trial is not None
+        assert trial.user_attrs["retry_of"] == number
+        assert trial.suggest_float("x", 0, 1) == study.trials[number].params["x"]
+        study.tell(trial, 1.0)
+    assert claim(study, 3, 0, 60.0, sampler) is None
+    assert [trial.state for trial in effective_trials(study)] == [TrialState.COMPLETE] * 3

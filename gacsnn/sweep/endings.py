@@ -1,0 +1,78 @@
+"""How the job of a trial ended, and what of it is the trial's own doing."""
+
+import gc
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from gacsnn.config.messages import first_line
+from gacsnn.errors import MachineError, Pruned, StorageError, TakenOverError
+from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.claims import finish_early
+from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.sweep.status import scores
+
+# What torch says, in errors of no kind of their own, when the host is out of memory.
+HOST_MEMORY = ("can't allocate memory", "not enough memory", "out of shared memory", "killed by signal: Killed")
+
+
+@uninterrupted()
+def tell(study: optuna.Study, objectives: Sequence[str], trial: optuna.Trial, returned: Any) -> str:
+    """Tell the study how a job ended. Returns it in words.
+
+    Raises:
+        StorageError: when the storage is away for good.
+    """
+    if is_over(study, trial):
+        return TAKEN_OVER
+    try:
+        value = returned.return_value
+    except Pruned as pruned:
+        return str(pruned) if end(study, trial, TrialState.PRUNED) else TAKEN_OVER
+    except StorageError:
+        raise
+    except Exception as error:
+        reason = first_line(error)
+        if not isinstance(error, TakenOverError):
+            finish_early(study, trial, reason, "died" if is_machines(error) else "")
+        del returned, error
+        gc.collect()  # the traceback holds the tensors of the run that failed: memory that the next one needs
+        return f"failed: {reason}"
+    values = list(value) if isinstance(value, Sequence) else [value]
+    if any(not isinstance(v, int | float) or not math.isfinite(v) for v in values):
+        reason = f"{objectives} came out as {values}"
+        finish_early(study, trial, reason)
+        return f"failed: {reason}"
+    return f"done, {scores(objectives, values)}" if end(study, trial, values=values) else TAKEN_OVER
+
+
+def is_over(study: optuna.Study, trial: optuna.Trial) -> bool:
+    """Whether a trial of this process is finished without its doing: it was held for dead."""
+    return study._storage.get_trial(trial._trial_id).state.is_finished()
+
+
+def end(
+    study: optuna.Study, trial: optuna.Trial, state: TrialState | None = None, values: list[float] | None = None
+) -> bool:
+    """Finish a trial; False when another process was faster."""
+    try:
+        study.tell(trial, values=values, state=state)
+    except (UpdateFinishedTrialError, ValueError):  # the second one for what it found finished before it began
+        if not is_over(study, trial):
+            raise
+        return False
+    return True
+
+
+def is_machines(error: Exception) -> bool:
+    """Whether the machine failed, and not the trial, which is then taken up again.
+
+    The host's memory is the machine's: others use it, too. A GPU's is the trial's: its size and batch did not fit, and would not
+    the next time.
+    """
+    said = str(error)
+    return isinstance(error, MachineError | MemoryError) or any(words in said for words in HOST_MEMORY)

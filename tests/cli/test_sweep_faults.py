@@ -1,0 +1,103 @@
+"""Sweeps whose storage, folder or machine goes away."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from databases import Server
+from program import FOLDER, SEARCH, start, wait_for, wait_for_epochs
+from studies import check_whole, load
+
+
+def lines(process: "subprocess.Popen[str]", seconds: float = 120) -> list[str]:
+    out, _ = process.communicate(timeout=seconds)
+    assert "Traceback" not in out, out
+    return out.splitlines()
+
+
+@pytest.mark.parametrize("storage", ["null", "journal:trials.log"])
+def test_a_study_whose_folder_is_removed_ends_in_one_line(tmp_path: Path, storage: str) -> None:
+    command = ("-m", *SEARCH, "epochs=1000", "hydra.sweeper.n_trials=3", f"hydra.sweeper.storage={storage}")
+    process = start(tmp_path, *command)
+    wait_for((tmp_path / FOLDER / "0" / "checkpoints" / "last.pt").exists, process)
+    (tmp_path / FOLDER).rename(tmp_path / "elsewhere")
+    said = lines(process)
+    assert process.returncode == 1
+    assert [line for line in said if line.startswith("error: ")] == said[-1:]
+    assert "gone" in said[-1]
+    assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.fixture
+def another_machine() -> tuple[str, ...]:
+    """What starts a process under another host name."""
+    command = ("unshare", "--uts", "sh", "-c", 'echo elsewhere > /proc/sys/kernel/hostname; exec "$@"', "sh")
+    tried = subprocess.run([*command, "uname", "-n"], capture_output=True, text=True, check=False)
+    if tried.stdout != "elsewhere\n":
+        pytest.skip("no host name of one's own to be had")
+    return command
+
+
+def content(run: Path) -> dict[Path, tuple[int, int]]:
+    """When each file of a run was written, and its size."""
+    files = [path for path in run.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+@pytest.mark.slow
+def test_a_silent_owner_that_comes_back_writes_nothing_and_does_the_next_trial(
+    tmp_path: Path, another_machine: tuple[str, ...]
+) -> None:
+    command = ("-m", *SEARCH, "epochs=60", "hydra.sweeper.n_trials=3", "hydra.sweeper.lease_seconds=2")
+    silent = start(tmp_path, *command, before=another_machine)
+    wait_for((tmp_path / FOLDER / "0" / "checkpoints" / "best.pt").exists, silent)
+    wait_for_epochs(tmp_path / FOLDER / "0", 3, silent)
+    silent.send_signal(signal.SIGSTOP)
+    other = start(tmp_path, *command)
+    wait_for(lambda: [t for t in load(tmp_path / FOLDER).trials if "retry_of" in t.user_attrs], other)
+    wait_for((tmp_path / FOLDER / "2" / "metrics.jsonl").exists, other)
+    left = content(tmp_path / FOLDER / "0")
+    silent.send_signal(signal.SIGCONT)
+    said, others = lines(silent), lines(other)
+    assert (silent.returncode, other.returncode) == (0, 0), (said, others)
+    assert content(tmp_path / FOLDER / "0") == left, "it wrote on"
+    assert sum(line.startswith("trial 0: ") and "the trial is another's" in line for line in said) == 1, said
+    study = check_whole(tmp_path, 3, epochs=60)
+    assert [trial.state.name for trial in study.trials].count("FAIL") == 1
+    assert {t.user_attrs["owner"]["host"] for t in study.trials[1:]} > {"elsewhere"}, "it did no other trial"
+
+
+@pytest.mark.slow
+def test_a_database_server_that_restarts_is_waited_for(tmp_path: Path, postgresql: Server) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=8", f"hydra.sweeper.storage={postgresql.url}")
+    process = start(tmp_path, *command, "hydra.sweeper.n_jobs=2")
+    wait_for(lambda: list((tmp_path / FOLDER).glob("*/checkpoints/last.pt")), process)
+    for away in (0.0, 12.0):
+        postgresql.stop()
+        time.sleep(away)
+        postgresql.start()
+        time.sleep(3.0)
+    said = lines(process)
+    assert process.returncode == 0, said
+    assert any("is away" in line for line in said), said
+    assert any("is back after" in line for line in said), said
+    study = check_whole(tmp_path, 8)
+    assert not [trial.user_attrs["reason"] for trial in study.trials if "died" in trial.user_attrs]
+
+
+@pytest.mark.slow
+def test_a_database_server_that_stays_away_ends_the_sweep_and_loses_nothing(tmp_path: Path, postgresql: Server) -> None:
+    command = ("-m", *SEARCH, "epochs=30", "hydra.sweeper.n_trials=2", f"hydra.sweeper.storage={postgresql.url}")
+    process = start(tmp_path, *command, "hydra.sweeper.storage_patience_seconds=3")
+    wait_for(lambda: list((tmp_path / FOLDER).glob("*/checkpoints/last.pt")), process)
+    postgresql.stop()
+    said = lines(process)
+    assert process.returncode == 1
+    assert "the same command goes on when it is back" in said[-1]
+    postgresql.start()
+    again = start(tmp_path, *command)
+    said = lines(again)
+    assert again.returncode == 0, said
+    check_whole(tmp_path, 2, epochs=30)
