@@ -15,11 +15,17 @@ from gacsnn.runtime.console import write_line
 from gacsnn.runtime.signals import end_with_parent
 
 WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and the process that supervises it
+ARRAY = "GACSNN_ARRAY"  # environment of a worker that a cluster started
 
 
 def sweep_worker() -> int | None:
     """The index of this worker process; None for the one that the user started."""
     return int(os.environ[WORKER].split("/")[0]) if WORKER in os.environ else None
+
+
+def array_worker() -> bool:
+    """Whether this process is a worker of a job array, which nobody on its machine supervises."""
+    return ARRAY in os.environ
 
 
 def end_with_supervisor() -> None:
