@@ -6,7 +6,6 @@ from typing import Any
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -36,8 +35,9 @@ class StudySweeper(Sweeper):
         self.config = config
         self.loader = hydra_context.config_loader
         if array_worker():  # it was launched itself
-            self.launcher: Launcher = BasicLauncher()
-            self.launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+            launcher = BasicLauncher()
+            launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+            self.launcher = launcher
         else:
             self.launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=hydra_context, task_function=task_function, config=config
