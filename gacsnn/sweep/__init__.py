@@ -11,6 +11,7 @@ search      search space -> configs, points      trial     a job's side: which t
 samplers    samplers and pruners                 reporter  what a run tells its trial
 loop        points -> runs -> values             status    how far the study is
 workers     several processes on one machine     conclude  the test split of the best, and what was found
+array       workers that a cluster starts        slurm     what is said to SLURM, and heard of it
 
 This folder and launch.py are the only places that know Hydra.
 """

@@ -94,7 +94,8 @@ def run_array(sweep: Sweep, text: str, watch: Callable[[], None]) -> None:
         cancel_all(file)
         raise
     except SystemExit:
-        log.info("the job array stays at work; the same command waits for it again, and Ctrl-C there cancels it")
+        if slurm.tasks_of(file):
+            log.info("the job array stays at work; the same command waits for it again, and Ctrl-C there cancels it")
         raise
 
 
@@ -140,11 +141,13 @@ def wait_for(sweep: Sweep, file: Path, array: str, watch: Callable[[], None]) ->
 def cancel_all(file: Path) -> None:
     """Cancel the workers, and wait until they have saved where they are."""
     deadline = time.monotonic() + CANCELLING
+    cancelled: set[str] = set()
     while (tasks := slurm.tasks_of(file)) != [] and time.monotonic() < deadline:
-        for array in {task.array for task in tasks or []}:
+        for array in {task.array for task in tasks or []} - cancelled:
             log.info(f"cancelling job array {array}")
             slurm.cancel(array)
-        time.sleep(1)
+            cancelled.add(array)
+        time.sleep(0.5)
 
 
 @uninterrupted()

@@ -14,18 +14,20 @@ OURS = {"_target_", "submitit_folder", "signal_delay_s", "max_num_timeout", "pyt
 OURS |= {"array_parallelism", "setup", "srun_args", "use_srun", "stderr_to_stdout"}
 FLAGS = {"name": "job-name", "timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks-per-node"}
 
-# Waiting without `wait` being cut short for good: a signal that bash handles ends the first one. 99 says: saved, run me
-# again. Killed from outside the worker is run again, too, so often; by a cancelled job this shell is not survived.
+# A signal that bash handles ends `wait`, so there is a second one. 99 says: saved, run me again; killed, the worker is run
+# again so often. A task is named by its place in the array, because the job number of one of them is that of the whole array.
+# When SLURM ends the job, it ends this shell as well, before anything is requeued.
 RUN = """\
+task=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 {command} &
 worker=$!
-trap 'kill -TERM $worker' USR1
+trap 'kill -USR1 $worker' USR1
 wait $worker; code=$?
 while kill -0 $worker 2> /dev/null; do wait $worker; code=$?; done
 case $code in
     0 | 1 | 2 | 130) ;;
-    99 | 143) scontrol requeue "$SLURM_JOB_ID" ;;
-    *) [ "${{SLURM_RESTART_COUNT:-0}}" -lt 10 ] && scontrol requeue "$SLURM_JOB_ID" ;;
+    99) scontrol requeue "$task" ;;
+    *) [ "${{SLURM_RESTART_COUNT:-0}}" -lt 10 ] && scontrol requeue "$task" ;;
 esac
 exit $code
 """

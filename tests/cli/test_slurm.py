@@ -103,6 +103,7 @@ def test_workers_of_an_array_share_the_trials_and_one_that_is_disturbed_comes_ba
     process = start(tmp_path, *OURS, *options, "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2")
     wait_for(lambda: len(running(folder)) == 2, process)
     pid = running(folder)[0]
+    (victim,) = (trial.number for trial in load(folder).trials if trial.user_attrs["owner"]["pid"] == pid)
     task = task_of(pid)
     disturb(task, pid)
     wait_for(lambda: queue().get(task) == "PENDING", process)
@@ -110,6 +111,7 @@ def test_workers_of_an_array_share_the_trials_and_one_that_is_disturbed_comes_ba
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 0, out
     study = check_whole(folder, 6, epochs=60)
+    assert ("was killed" in study.trials[victim].user_attrs["reason"]) == (disturb is kill)
     (retried,) = (trial for trial in study.trials if "retry_of" in trial.user_attrs)
     assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 3, "the requeued worker took no trial"
     assert len(list((folder / "slurm").glob("*.log"))) == 2, "another array was submitted"
