@@ -52,9 +52,11 @@ def queue() -> dict[str, str]:
     return dict(line.split() for line in slurm("squeue", "--noheader", "--array", "--format=%F_%K %T").splitlines())
 
 
-def start_now(task: str) -> None:
-    """SLURM lets a requeued job wait for two minutes; not this one."""
-    slurm("scontrol", "update", f"JobId={task}", "StartTime=now")
+def started(task: str) -> bool:
+    """Whether a requeued task runs again. SLURM lets it wait for two minutes; not this one."""
+    if queue().get(task) == "PENDING":
+        answers("scontrol", "update", f"JobId={task}", "StartTime=now")  # again and again: its end may set it anew
+    return queue().get(task) == "RUNNING"
 
 
 @contextmanager

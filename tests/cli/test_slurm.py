@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
-from cluster import cluster, queue, slurm, start_now
+from cluster import cluster, queue, slurm, started
 from optuna.trial import TrialState
 from program import FOLDER, SEARCH, Launch, read_metrics, read_result, refused, start, wait_for
 
@@ -107,7 +107,7 @@ def test_workers_of_an_array_share_the_trials_and_one_that_is_disturbed_comes_ba
     task = task_of(pid)
     disturb(task, pid)
     wait_for(lambda: queue().get(task) == "PENDING", process)
-    start_now(task)
+    wait_for(lambda: started(task), process)
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 0, out
     study = check_whole(folder, 6, epochs=60)
