@@ -85,9 +85,10 @@ def cluster() -> Iterator[Path]:
                 wait(lambda: (home / "munge.socket").exists(), home)
         wait(lambda: answers("sinfo", "--noheader", "--format=%T") == "idle", home)
         yield home / "slurm.conf"
-        answers("scancel", "--me")
-        wait(lambda: answers("squeue", "--noheader") == "", home)  # else what slurmd started outlives it
     finally:
+        answers("scancel", "--me")
+        with suppress(AssertionError):
+            wait(lambda: answers("squeue", "--noheader") in ("", None), home)  # else what slurmd started outlives it
         for daemon in reversed(daemons):
             daemon.terminate()
         for daemon in reversed(daemons):

@@ -107,6 +107,7 @@ def test_workers_of_an_array_share_the_trials_and_one_that_is_disturbed_comes_ba
     task = task_of(pid)
     disturb(task, pid)
     wait_for(lambda: queue().get(task) == "PENDING", process)
+    time.sleep(5)  # started again at once, a job is refused by a node that still ends it
     wait_for(lambda: started(task), process)
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 0, out
