@@ -2,13 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 # The environment's name for: the cores that this process may use are its own, and shared with none.
 SHARED = "GACSNN_CORES_SHARED"
 
 
-def share(cores: list[int], index: int, count: int) -> list[int]:
-    """The cores of one process: consecutive ones, as evenly as they go; one of them, where processes are more than cores."""
+T = TypeVar("T")
+
+
+def share(cores: list[T], index: int, count: int) -> list[T]:
+    """The cores (or GPUs) of one process: consecutive ones, as evenly as they go; one, where processes are more than cores."""
     if count >= len(cores):
         return [cores[index % len(cores)]]
     return cores[index * len(cores) // count : (index + 1) * len(cores) // count]

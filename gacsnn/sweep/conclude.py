@@ -22,11 +22,7 @@ def conclude(sweep: Sweep) -> None:
     ties = len(sweep.study.best_trials) if len(sweep.options.objectives) == 1 else 1
     if ties > 1:
         log.info(f"study {sweep.name}: {ties} trials share the best {sweep.options.objectives[0]}; the earliest counts")
-    if sweep.options.test == "best":
-        # Of several processes that conclude, one tests; the others wait and find it done.
-        with FileLock(sweep.folder / ".conclude.lock"):
-            for trial in best:
-                read_test_split(sweep, trial)
+    test_best(sweep)
     for trial in best:
         values = scores(sweep.options.objectives, trial.values)
         params = " ".join(f"{name}={value}" for name, value in trial.params.items())
@@ -41,13 +37,26 @@ def conclude(sweep: Sweep) -> None:
         )
 
 
+def test_best(sweep: Sweep) -> None:
+    """Read the test split with the best trials, where it is to be read and nobody has yet."""
+    if sweep.options.test == "best":
+        # Of several processes that conclude, one tests; the others wait and find it done.
+        with FileLock(sweep.folder / ".conclude.lock"):
+            for trial in untested(sweep):
+                read_test_split(sweep, trial)
+
+
+def untested(sweep: Sweep) -> list[FrozenTrial]:
+    """The best trials whose test split is to be read and has not been."""
+    if sweep.options.test != "best":
+        return []
+    results = [(trial, RunDirectory(run_of(trial, sweep.folder)).read_result()) for trial in best_trials(sweep.study)]
+    return [trial for trial, result in results if result is None or result["top1"] is None]
+
+
 def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
-    """Read the test split with the run of this trial, if nobody has yet."""
-    run_dir = RunDirectory(run_of(trial, sweep.folder))
-    result = run_dir.read_result()
-    if result is not None and result["top1"] is not None:
-        return
-    path = run_dir.path
+    """Read the test split with the run of this trial."""
+    path = run_of(trial, sweep.folder)
     names = [*sweep.search.overrides(trial.params), "task.test=true", f"resume='{path}'"]
     names = [name for name in names if name != "task.test=false"]
     job = [*names, f"hydra.sweep.subdir='{path.name}'"]

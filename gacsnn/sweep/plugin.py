@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from gacsnn.errors import MachineError
 from gacsnn.runtime.console import log, speak
 from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
-from gacsnn.sweep.workers import end_with_supervisor, supervise, sweep_worker
+from gacsnn.sweep.workers import array_worker, end_with_supervisor, supervise, sweep_worker
 
 
 def register() -> None:
@@ -34,9 +35,14 @@ class StudySweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
         self.loader = hydra_context.config_loader
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        if array_worker():  # it was launched itself
+            launcher = BasicLauncher()
+            launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+            self.launcher = launcher
+        else:
+            self.launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=hydra_context, task_function=task_function, config=config
+            )
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the study to its end, alone, with workers of its own, or beside others that share the storage.
@@ -55,8 +61,9 @@ class StudySweeper(Sweeper):
             ) from None
 
     def work(self, arguments: list[str]) -> None:
-        from gacsnn.sweep.claims import line_up_failed  # these bring optuna, which only a sweep wants
-        from gacsnn.sweep.conclude import conclude
+        from gacsnn.sweep.array import array_script, check_shared, run_array  # these bring optuna, for a sweep alone
+        from gacsnn.sweep.claims import line_up_failed
+        from gacsnn.sweep.conclude import conclude, test_best
         from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.search import composer, read_search
         from gacsnn.sweep.status import StudyBar, finished
@@ -70,14 +77,28 @@ class StudySweeper(Sweeper):
         options = read_options(self.options)
         search = read_search(options, arguments)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
+        launcher = type(self.launcher).__name__
+        if array_worker():
+            check_shared(folder, options.storage)
+        script = (
+            array_script(self.config.hydra.launcher, options.n_jobs, folder) if launcher == "SlurmLauncher" else None
+        )
         sweep = Sweep(options, search, folder, composer(self.loader, self.config), self.launcher)
+        if array_worker():
+            sweep.work(at_once=1)
+            if finished(sweep.study) >= sweep.n_trials:
+                test_best(sweep)  # here, because where the command was typed there may be nothing to compute with
+            return
         if index is None and options.retry == "failed" and (count := line_up_failed(sweep.study)):
             log.info(f"study {sweep.name}: trials that failed and are lined up again: {count}")
         if index is None:
             log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")
-        if sweep.local and options.n_jobs > 1 and index is None:
+        if script is not None or (sweep.local and options.n_jobs > 1 and index is None):
             with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:
-                supervise(options.n_jobs, bar.watch)
+                if script is not None:
+                    run_array(sweep, script, bar.watch)
+                else:
+                    supervise(options.n_jobs, self.config.hardware.processes, bar.watch)
         else:
             sweep.work(at_once=1 if sweep.local else options.n_jobs)
         if index is None:

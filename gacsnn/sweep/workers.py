@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from gacsnn.errors import InputError
 from gacsnn.runtime.console import write_line
 from gacsnn.runtime.cores import share, visible_gpus
 from gacsnn.runtime.signals import end_with_parent
 
 WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and the process that supervises it
+ARRAY = "GACSNN_ARRAY"  # environment of a worker that a cluster started
 
 
 def sweep_worker() -> int | None:
@@ -22,19 +24,27 @@ def sweep_worker() -> int | None:
     return int(os.environ[WORKER].split("/")[0]) if WORKER in os.environ else None
 
 
+def array_worker() -> bool:
+    """Whether this process is a worker of a job array, which nobody on its machine supervises."""
+    return ARRAY in os.environ
+
+
 def end_with_supervisor() -> None:
     """For a worker: to end when its supervisor does, however that is."""
     end_with_parent(int(os.environ[WORKER].split("/")[1]))
 
 
-def supervise(count: int, watch: Callable[[], None]) -> None:
-    """Run `count` workers, each on its own GPU or its share of the cores, until there is nothing left to do.
+def supervise(count: int, processes: int | str, watch: Callable[[], None]) -> None:
+    """Run `count` workers, each on its own GPUs or its share of the cores, until there is nothing left to do.
+
+    `processes` is how many share a trial, and have a GPU each; "gpus": as many as a worker's share of the GPUs.
 
     A worker that is killed is replaced; its trial is taken up from the last checkpoint. Ctrl-C and SIGTERM are passed on;
     when this process is killed the workers end, too. What they say comes through here, line by line. `watch` is called
     again and again, to show how far the study is.
     """
-    workers = {index: Worker(index, count) for index in range(count)}
+    gpus = gpus_of_workers(visible_gpus(), count, processes)
+    workers = {index: Worker(index, count, gpus[index]) for index in range(count)}
     ended: list[Worker] = []
     replaced = 0
     code = 0
@@ -47,7 +57,7 @@ def supervise(count: int, watch: Callable[[], None]) -> None:
                 ended.append(workers.pop(index))
                 if status < 0 and replaced < 10 * count:
                     replaced += 1
-                    workers[index] = Worker(index, count)
+                    workers[index] = Worker(index, count, gpus[index])
                 elif status != 0:
                     code = code or status
             watch()
@@ -58,6 +68,26 @@ def supervise(count: int, watch: Callable[[], None]) -> None:
             worker.finish_relaying()
     if code:
         raise SystemExit(code)
+
+
+def gpus_of_workers(gpus: list[str], count: int, processes: int | str) -> list[list[str]]:
+    """Which GPUs each worker has; none, where there are none. Workers of one process may share one; others never overlap.
+
+    Raises:
+        InputError: when there are too few for that.
+    """
+    if processes == "gpus":
+        return [share(gpus, index, count) if gpus else [] for index in range(count)]
+    assert isinstance(processes, int)
+    if gpus and processes > 1 and count * processes > len(gpus):
+        raise InputError(
+            f"hydra.sweeper.n_jobs={count} hardware.processes={processes}: each process needs a GPU of its own, and there are "
+            f"{len(gpus)} here"
+        )
+    return [
+        [gpus[(index * processes + each) % len(gpus)] for each in range(processes)] if gpus else []
+        for index in range(count)
+    ]
 
 
 def stop(processes: list[subprocess.Popen[str]]) -> None:
@@ -75,13 +105,12 @@ def stop(processes: list[subprocess.Popen[str]]) -> None:
 class Worker:
     """One worker process, and the threads that pass on what it says."""
 
-    def __init__(self, index: int, count: int) -> None:
+    def __init__(self, index: int, count: int, gpus: list[str]) -> None:
         cores = share(sorted(os.sched_getaffinity(0)), index, count)
-        gpus = visible_gpus()
         environment = {**os.environ, WORKER: f"{index}/{os.getpid()}", "OMP_NUM_THREADS": str(len(cores))}
         environment["TQDM_DISABLE"] = "1"  # a bar is no line
         if gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         # A session of its own, so that Ctrl-C reaches it once, through the supervisor.
         self.process = subprocess.Popen(
             [sys.executable, *sys.argv],

@@ -45,7 +45,7 @@ def test_every_line_of_the_workers_is_passed_on_before_the_sweep_goes_on(monkeyp
     monkeypatch.setattr(sys, "stdout", said)
     program = "import os; [print(os.environ['GACSNN_WORKER'].split('/')[0], number) for number in range(500)]"
     monkeypatch.setattr(sys, "argv", ["-c", program])
-    supervise(2, lambda: None)
+    supervise(2, 1, lambda: None)
     assert sorted(said.getvalue().splitlines()) == sorted(
         f"{index} {number}" for index in range(2) for number in range(500)
     )
@@ -54,5 +54,5 @@ def test_every_line_of_the_workers_is_passed_on_before_the_sweep_goes_on(monkeyp
 def test_a_worker_that_fails_gives_the_sweep_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["-c", "raise SystemExit(2)"])
     with pytest.raises(SystemExit) as stopped:
-        supervise(2, lambda: None)
+        supervise(2, 1, lambda: None)
     assert stopped.value.code == 2
