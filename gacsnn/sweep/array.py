@@ -132,7 +132,8 @@ def wait_for(sweep: Sweep, file: Path, array: str, watch: Callable[[], None]) ->
         if len(waiting) == len(tasks) and complete(sweep):
             slurm.cancel(array)  # nothing is left for those that have not begun
         reasons = f" ({', '.join(sorted({task.reason for task in waiting}))})" if waiting else ""
-        line = f"workers: {len(tasks) - len(waiting)} at work, {len(waiting)} waiting{reasons}; {sweep.status(sweep.options.n_jobs)}"
+        status = sweep.status(sweep.options.n_jobs)
+        line = f"workers: {len(tasks) - len(waiting)} at work, {len(waiting)} waiting{reasons}; {status}"
         if line != said:
             log.info(line)
         said = line
