@@ -50,11 +50,10 @@ def wait_until_gone(pids: list[int], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd"])
-def test_any_number_of_processes_and_parts_trains_as_one(launch: Launch, tmp_path: Path, optimizer: str) -> None:
+def test_any_number_of_processes_and_parts_trains_as_one(launch: Launch, tmp_path: Path) -> None:
     for processes, parts in ((1, 1), (1, 2), (2, 1), (3, 2)):
         said = launch(
-            *(*EXACT, f"optimizer={optimizer}", "max_steps=5", f"output_dir={processes}-{parts}"),
+            *(*EXACT, "optimizer=sgd", "max_steps=5", f"output_dir={processes}-{parts}"),
             *(f"hardware.processes={processes}", f"hardware.accumulate={parts}"),
         )
         assert said.code == 0, said.err
@@ -139,7 +138,14 @@ def test_a_mistake_that_the_processes_find_is_one_line(launch: Launch, tmp_path:
     assert not (tmp_path / "outputs").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        signal.SIGUSR1,
+    ],
+)
 def test_a_signal_stops_all_after_the_same_step(number: signal.Signals, launch: Launch, tmp_path: Path) -> None:
     process = start(tmp_path, *LONG, "augmentation=cutmix", "output_dir=run")
     wait_for(lambda: (tmp_path / "run" / "tensorboard").exists(), process)
@@ -158,7 +164,7 @@ def test_a_signal_stops_all_after_the_same_step(number: signal.Signals, launch: 
     assert read_metrics(tmp_path / "run") == read_metrics(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_one_that_is_killed_ends_the_others_and_the_run_goes_on_later(
     victim: int, launch: Launch, tmp_path: Path
 ) -> None:
