@@ -7,7 +7,7 @@ from gacsnn import draws
 
 
 def drawn(keys: list[int], shape: tuple[int, ...] = (3, 4), purpose: int = draws.POISSON) -> torch.Tensor:
-    with draws.keyed(torch.tensor(keys)):
+    with draws.keyed(torch.tensor(keys, dtype=torch.long)):
         return draws.uniform(shape, purpose)
 
 
