@@ -34,7 +34,7 @@ def take_over(folder: Path, number: int, before: Sequence[FrozenTrial]) -> None:
     for trial in before:
         shutil.rmtree(part(folder, trial.number), ignore_errors=True)  # of one that was killed while it copied
     left = [trial for trial in before if (folder / str(trial.number)).is_dir()]
-    saved = [trial for trial in left if RunDirectory(folder / str(trial.number)).last.exists()]
+    saved = [trial for trial in left if RunDirectory(folder / str(trial.number)).saved()]
     here = folder / str(number)
     if not left or here.exists():
         return
