@@ -26,6 +26,12 @@ def slice_of(count: int, rank: Rank) -> slice:
     return slice(count * rank.index // rank.size, count * (rank.index + 1) // rank.size)
 
 
+def shares_of(count: int, size: int) -> list[int]:
+    """How many images of a batch each of so many processes takes."""
+    slices = [slice_of(count, Rank(index, size)) for index in range(size)]
+    return [each.stop - each.start for each in slices]
+
+
 class Keyed(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Images, labels and, as the key of what else is drawn for an image, the seed of its augmentation."""
 

@@ -63,17 +63,15 @@ class Group:
             dist.all_reduce(values)
         return values
 
-    def gathered(self, rows: Tensor, most: int) -> list[Tensor]:
-        """The rows of each process, which are `most` at most, in the order of the ranks."""
+    def gathered(self, rows: Tensor, counts: Sequence[int]) -> list[Tensor]:
+        """The rows of each process, in the order of the ranks; `counts` says how many each has."""
         if self.size == 1:
             return [rows]
-        counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(self.size)]
-        dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
-        padded = rows.new_zeros(most, *rows.shape[1:])
+        padded = rows.new_zeros(max(counts), *rows.shape[1:])
         padded[: len(rows)] = rows
         everywhere = [torch.empty_like(padded) for _ in range(self.size)]
         dist.all_gather(everywhere, padded)
-        return [there[: int(count)] for there, count in zip(everywhere, counts, strict=True)]
+        return [there[:count] for there, count in zip(everywhere, counts, strict=True)]
 
     def stop_if_requested(self) -> None:
         """Raises StopRequested on all processes when a signal came to one."""

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gacsnn import draws
-from gacsnn.data.loader import Loader, batch_count, image_count
+from gacsnn.data.loader import Loader, batch_count, image_count, shares_of
 from gacsnn.data.normalise import Normalise
 from gacsnn.energy import firing_rates
 from gacsnn.runtime.console import Progress
@@ -61,7 +61,8 @@ def evaluate(
     rates.reduced(group.total)
     top1, top5 = group.total(hits).tolist()
     own = torch.cat(losses).double()
-    everywhere = group.gathered(own, group.highest([len(own)])[0])
+    shares = [shares_of(batch_count(loader, batch), group.size) for batch in range(len(losses))]
+    everywhere = group.gathered(own, [sum(counts) for counts in zip(*shares, strict=True)])
     loss = math.fsum(value for there in everywhere for value in there.tolist()) / count
     seconds = time.perf_counter() - started
     return Score(100 * top1 / count, 100 * top5 / count, loss, rates.mean(), count, seconds, rates.by_step())

@@ -11,7 +11,7 @@ from torch import Tensor
 from gacsnn import draws
 from gacsnn.config.saved import to_saved
 from gacsnn.config.schema import Config
-from gacsnn.data.loader import slice_of
+from gacsnn.data.loader import shares_of, slice_of
 from gacsnn.data.mixing import Draw, Mixed, draw, mix, partners
 from gacsnn.data.normalise import Normalise
 from gacsnn.data.seeds import seeded
@@ -179,9 +179,9 @@ class Trainer:
         if self.group.size == 1:
             normalised = self.normalise(images)
             return mix(normalised, labels, normalised[partner], labels[partner], self.drawn)
-        most = -(-count // self.group.size)
-        everyone = torch.cat(self.group.gathered(images.to(labels.device), most))
-        every_label = torch.cat(self.group.gathered(labels, most))
+        counts = shares_of(count, self.group.size)
+        everyone = torch.cat(self.group.gathered(images.to(labels.device), counts))
+        every_label = torch.cat(self.group.gathered(labels, counts))
         partner = partner[slice_of(count, self.group.rank)]
         return mix(self.normalise(images), labels, self.normalise(everyone[partner]), every_label[partner], self.drawn)
 
