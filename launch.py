@@ -27,7 +27,7 @@ def job(composed: "DictConfig") -> Any:
     from gacsnn.errors import GacsnnError
     from gacsnn.run import run
     from gacsnn.runtime import console
-    from gacsnn.sweep.trial import objective, reporter_of_job, trial_number
+    from gacsnn.sweep.trial import check_job, objective, reporter_of_job, trial_number
     from gacsnn.tasks.checks import AUTO
 
     trial = trial_number()
@@ -39,6 +39,8 @@ def job(composed: "DictConfig") -> Any:
         if hydra.mode == RunMode.MULTIRUN and values["output_dir"] is None and values["resume"] in (None, AUTO):
             values["output_dir"] = hydra.runtime.output_dir
         config = validate(values)
+        if hydra.mode == RunMode.MULTIRUN:
+            check_job(config)
         on_epoch_end = None if trial is None else reporter_of_job(hydra, trial)
         quiet = trial is not None and not hydra.sweeper.verbose
         with console.labelled(console.label if trial is None else f"trial {trial}: "), console.hush(quiet):

@@ -41,7 +41,7 @@ def prepared(
     with initialize_config_dir(str(CONF)):
         config = validate(OmegaConf.to_container(compose("config", overrides=overrides), resolve=True))
     experiment = prepare(config)
-    trainer = Trainer(experiment.model, config, experiment.machine, len(experiment.splits.train))
+    trainer = Trainer(experiment.model, config, experiment.machine, experiment.normalise, len(experiment.splits.train))
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         while True:

@@ -238,8 +238,9 @@ class Hardware(Options):
     sync_batchnorm: bool = option(
         "several processes: batch statistics over the whole batch; false: each of its own part", default=True
     )
-    accumulate: Count = option(
-        "parts of a batch that blocks take in turn, and again for their gradients: less memory, the same step",
+    accumulate: Count | Literal["auto"] = option(
+        "parts of a batch that blocks take in turn, and again for their gradients: less memory, the same step; auto: as "
+        "few as fit",
         default=1,
     )
 
@@ -298,7 +299,9 @@ class Config(Options):
     keep_checkpoints: Count = option(
         "how many of the latest checkpoints are kept; a damaged one costs the time since the one before", default=2
     )
-    max_minutes: Positive | None = option("stop training after this many minutes")
+    max_minutes: Positive | None = option(
+        "save, stop and end with exit code 99, run me again, after so many minutes of training"
+    )
     limit_train: Count | None = option("use only this many training images")
     limit_eval: Count | None = option("use only this many images of the validation split, and of the test split")
 

@@ -88,6 +88,20 @@ def prepare_machine(options: Hardware) -> Machine:
     return Machine(device, options.precision, memory_format, options.workers)
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that a process may still take: of a GPU's memory, or its share of this machine's, or of the job's own limit."""
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by the allocator, and unused
+        return torch.cuda.mem_get_info(device)[0] + kept
+    with Path("/proc/meminfo").open() as file:
+        lines = dict(line.split(":", 1) for line in file)
+    free = int(lines["MemAvailable"].split()[0]) * 1024
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.exists() and (most := limit.read_text().strip()) != "max":
+        free = min(free, int(most) - int(used.read_text()))
+    return free // this_rank().local_size
+
+
 def processor() -> str:
     """The processor's name, as Linux gives it, else as Python does."""
     info = Path("/proc/cpuinfo")

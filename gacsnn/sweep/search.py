@@ -17,6 +17,7 @@ from gacsnn.config.messages import one_line, validate
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.sweep.options import SweepOptions
+from gacsnn.sweep.trial import check_job
 
 Compose = Callable[[Sequence[str]], Config]
 
@@ -86,7 +87,10 @@ def probes(search: Search, compose: Compose) -> list[Config]:
     points = [base]
     for name, distribution in search.space.items():
         points += [{**base, name: value} for value in endpoints(distribution)[1:]]
-    return [compose(search.overrides(point)) for point in points]
+    configs = [compose(search.overrides(point)) for point in points]
+    for config in configs:
+        check_job(config)
+    return configs
 
 
 def study_identity(search: Search, probed: Sequence[Config]) -> dict[str, Any]:

@@ -4,12 +4,23 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gacsnn.config.schema import Config
+from gacsnn.errors import InputError
+
 TRIAL = "GACSNN_TRIAL"  # environment of a job: the number of its trial
 
 
 def trial_number() -> int | None:
     """The number of the trial that this job is, if it is one."""
     return int(os.environ[TRIAL]) if os.environ.get(TRIAL) else None
+
+
+def check_job(config: Config) -> None:
+    """Raises InputError for what has a meaning in a run of its own, and none in one of many."""
+    if config.max_minutes is not None:
+        raise InputError(
+            "max_minutes: ends a run that is to go on later, which a run of a sweep is not; give epochs or max_steps"
+        )
 
 
 def reporter_of_job(hydra: Any, number: int) -> Callable[[Mapping[str, Any]], None]:

@@ -36,6 +36,11 @@ class Experiment:
     model: SpikingResNet
     normalise: Normalise
 
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of what the network sees."""
+        image, _ = self.splits.test[0, 0]
+        return image.shape[-2], image.shape[-1]
+
     def loader(self, images: Images, shuffle: bool = False) -> AbstractContextManager[Loader]:
         return batches(
             images,

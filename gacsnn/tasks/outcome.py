@@ -12,9 +12,9 @@ from gacsnn.training.metrics import Score
 
 def account(score: Score, experiment: Experiment) -> list[Row]:
     """Where the energy per image goes, at the firing rates just measured."""
-    image, _ = experiment.splits.test[0, 0]
-    size = (image.shape[-2], image.shape[-1])
-    return energy_account(experiment.model, size, score.rates_by_step, **experiment.config.energy.model_dump())
+    return energy_account(
+        experiment.model, experiment.image_size(), score.rates_by_step, **experiment.config.energy.model_dump()
+    )
 
 
 def write_energy(rows: list[Row], run_dir: RunDirectory) -> None:

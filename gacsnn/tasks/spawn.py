@@ -103,12 +103,12 @@ def spawn(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEp
             for member in members:
                 member.send(Order(config, overridden, console.label, on_epoch_end is not None))
             watch(members, on_epoch_end)
-            return outcome(members)
         except (KeyboardInterrupt, SystemExit):
             ask_to_stop(members, signals.requested() or signal.SIGTERM)
             raise
         finally:
             end(members)
+        return outcome(members)
 
 
 def watch(members: list[Member], on_epoch_end: OnEpochEnd | None) -> None:

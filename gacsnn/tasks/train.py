@@ -15,6 +15,7 @@ from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, 
 from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.training import checkpoint
 from gacsnn.training.loop import train
+from gacsnn.training.memory import fitting_parts
 from gacsnn.training.metrics import Score, evaluate
 from gacsnn.training.saving import find_best, go_back
 from gacsnn.training.trainer import Trainer, TrainState
@@ -58,12 +59,15 @@ def fit(
     """Train from the beginning, or from a checkpoint, given with its content; then test."""
     config, splits, group = experiment.config, experiment.splits, experiment.machine.group
     assert isinstance(config.task, Train)
+    experiment.model.accumulate(
+        fitting_parts(experiment.model, config, experiment.normalise, experiment.machine, experiment.image_size())
+    )
     trainer = Trainer(experiment.model, config, experiment.machine, experiment.normalise, len(splits.train))
     if saved is not None:
         path, content = saved
         trainer.restore(content)
         best, known = group.share(lambda: (find_best(run_dir, trainer.state), run_dir.read_result()))
-        over = trainer.state.epoch >= config.epochs or trainer.limit_reached(0) is not None
+        over = trainer.state.epoch >= config.epochs or trainer.limit_reached()
         if known is not None and known.get("steps", trainer.state.step) != trainer.state.step:
             known = None  # that of a later checkpoint, which can no longer be read
         if over and known is not None and (known["top1"] is not None or not config.task.test):

@@ -1,6 +1,7 @@
 """The training loop."""
 
 import math
+import signal
 import time
 from contextlib import closing, nullcontext
 from typing import Any
@@ -33,29 +34,29 @@ def train(
 ) -> None:
     """Train to the last epoch, or until `max_steps`, `max_minutes` or a signal. After each epoch: validate, record, save.
 
-    What ends an epoch early is saved with it: a run that goes on finishes that epoch as if nothing had happened.
+    What ends an epoch early is saved with it: a run that goes on finishes that epoch as if nothing had happened. When
+    `max_minutes` are over it stops as SIGUSR1, a cluster's warning, would have it: to be run again.
     `validation` is the split that picks the best epoch (`task.selected_by`); None: the last epoch is the best.
     `on_epoch_end` is called after all that, and may end the training by what it raises. However it ends, what was to be
     saved is on the disk then.
 
     Raises:
         DivergenceError: when the loss or a weight is no longer finite; the checkpoints are from before.
-        StopRequested: on a signal that asks to stop, when what was done is saved.
+        StopRequested: on a signal that asks to stop, and after `max_minutes`, when what was done is saved.
         OSError: when something cannot be written, perhaps some steps later.
     """
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and only wanted here
 
     config, state = trainer.config, trainer.state
-    clock = Clock(state, config.save_every_minutes)
+    clock = Clock(state, config.save_every_minutes, config.max_minutes)
     board = SummaryWriter(str(run_dir.tensorboard), purge_step=state.epoch + 1) if run_dir.writes else None
     with (
         nullcontext() if board is None else closing(board),
         stop_between_steps(),
         Saver(run_dir, config.keep_checkpoints) as saver,
     ):
-        stop = trainer.limit_reached(0)
-        while state.epoch < config.epochs and stop is None:
-            stop = train_epoch(trainer, loader, clock, saver, classes)
+        while state.epoch < config.epochs and not trainer.limit_reached():
+            train_epoch(trainer, loader, clock, saver, classes)
             if state.batch < len(loader):
                 break
             line, better = end_epoch(trainer, validation, clock, saver, classes)
@@ -63,9 +64,11 @@ def train(
             saver.save(trainer.content(classes), better)
             clock.saved()
             trainer.group.share(lambda line=line: report(line, on_epoch_end))
-    if stop is not None:
+    if trainer.limit_reached():
         epoch = state.epoch + (state.batch > 0)
-        log.info(f"training stopped after {state.step} steps, in epoch {epoch} of {config.epochs}: {stop}")
+        log.info(
+            f"training stopped after {state.step} steps, in epoch {epoch} of {config.epochs}: max_steps={config.max_steps}"
+        )
 
 
 def report(line: dict[str, Any], on_epoch_end: OnEpochEnd | None) -> None:
@@ -76,14 +79,15 @@ def report(line: dict[str, Any], on_epoch_end: OnEpochEnd | None) -> None:
 class Clock:
     """Minutes of this process, seconds of the run, and when the next checkpoint within an epoch is due."""
 
-    def __init__(self, state: TrainState, save_every_minutes: float | None) -> None:
+    def __init__(self, state: TrainState, save_every_minutes: float | None, max_minutes: float | None) -> None:
         self.state = state
         self.before = state.seconds
         self.started = self.last_saved = time.perf_counter()
         self.save_every_minutes = save_every_minutes
+        self.max_minutes = max_minutes
 
-    def minutes(self) -> float:
-        return (time.perf_counter() - self.started) / 60
+    def is_over(self) -> bool:
+        return self.max_minutes is not None and time.perf_counter() - self.started >= 60 * self.max_minutes
 
     def tick(self) -> None:
         self.state.seconds = self.before + time.perf_counter() - self.started
@@ -98,8 +102,8 @@ class Clock:
         )
 
 
-def train_epoch(trainer: Trainer, loader: Loader, clock: Clock, saver: Saver, classes: list[str]) -> str | None:
-    """What is left of the epoch at work, or less where a limit ends it: which limit."""
+def train_epoch(trainer: Trainer, loader: Loader, clock: Clock, saver: Saver, classes: list[str]) -> None:
+    """What is left of the epoch at work, or less where `max_steps` ends it."""
     state, config, group = trainer.state, trainer.config, trainer.group
     trainer.model.train()
     trainer.begin_epoch()
@@ -121,7 +125,6 @@ def train_epoch(trainer: Trainer, loader: Loader, clock: Clock, saver: Saver, cl
         saver.save(trainer.content(classes))
         clock.saved()
 
-    stop = None
     with Progress(f"epoch {state.epoch + 1}/{config.epochs}", image_count(loader), state.epoch_images) as progress:
         for images, labels, keys in loader:
             pending.append(trainer.step(images, labels, keys))
@@ -132,19 +135,15 @@ def train_epoch(trainer: Trainer, loader: Loader, clock: Clock, saver: Saver, cl
                     seen - progress.done, loss=state.epoch_loss / seen, top1=100 * state.epoch_correct / seen
                 )
             # Signals and clocks differ between processes: what one has to stop for, all do, after the same step.
-            stop = trainer.limit_reached(clock.minutes())
-            asked, late, due = group.highest([requested(), stop is not None, clock.save_is_due()])
-            if late and stop is None:
-                stop = trainer.limit_reached(math.inf)
-            if asked:
+            asked, over, due = group.highest([requested(), clock.is_over(), clock.save_is_due()])
+            limit = trainer.limit_reached() and state.batch < len(loader)
+            if asked or over or limit or due:
                 save()
-                stop_if_requested(asked)
-            if stop is not None and state.batch < len(loader):
-                save()
-                return stop
-            if due:
-                save()
-    return stop
+            if over and not asked:
+                log.info(f"max_minutes={clock.max_minutes:g} are over")
+            stop_if_requested(asked or (signal.SIGUSR1 if over else 0))
+            if limit:
+                return
 
 
 def end_epoch(

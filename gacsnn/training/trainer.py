@@ -76,7 +76,6 @@ class Trainer:
         self.group = machine.group
         self.normalise = normalise
         self.images = images
-        model.accumulate(config.hardware.accumulate)
         self.network = together(model, config, self.group, images)
         self.optimizer = make_optimizer(model, config.optimizer)
         steps_per_epoch = -(-images // config.batch_size)
@@ -194,10 +193,6 @@ class Trainer:
             loss = mixed.lam * loss + (1 - mixed.lam) * self.loss(logits, mixed.partners)
         return loss if len(logits) == count else loss * (len(logits) / count)
 
-    def limit_reached(self, minutes: float) -> str | None:
-        """Why training stops before the last epoch is done, if it does."""
-        if self.config.max_steps is not None and self.state.step >= self.config.max_steps:
-            return f"max_steps={self.config.max_steps}"
-        if self.config.max_minutes is not None and minutes >= self.config.max_minutes:
-            return f"max_minutes={self.config.max_minutes:g}"
-        return None
+    def limit_reached(self) -> bool:
+        """Whether training stops here, be the last epoch done or not."""
+        return self.config.max_steps is not None and self.state.step >= self.config.max_steps

@@ -33,6 +33,10 @@ def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / f"{name}.pt")["model"]
 
 
+def state(run: Path) -> dict[str, int]:
+    return torch.load(run / "checkpoints" / "last.pt")["train_state"]
+
+
 def assert_same(one: Path, other: Path) -> None:
     assert read_metrics(one) == read_metrics(other)
     for name in ("last", "best"):
@@ -112,6 +116,35 @@ def test_max_steps_within_an_epoch_does_not_count_it_as_done(launch: Launch, tmp
     assert read_metrics(tmp_path / "run") == read_metrics(tmp_path / "whole")
     one, other = weights(tmp_path / "run"), weights(tmp_path / "whole")
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_max_minutes_saves_and_says_run_me_again(launch: Launch, tmp_path: Path) -> None:
+    options = (*STEPS, *RUNS["cutmix"], "epochs=1")
+    assert launch(*options, "output_dir=whole").code == 0
+    for step in range(1, 5):
+        code, out, err = launch(*options, "max_minutes=1e-6", "output_dir=run", "resume=auto")
+        assert code == REQUEUE, err
+        assert "max_minutes=1e-06 are over" in out
+        assert state(tmp_path / "run")["step"] == step
+        assert not (tmp_path / "run" / "result.json").exists()
+    assert launch(*options, "max_minutes=1e-6", "output_dir=run", "resume=auto").code == 0, "no step is left"
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_max_minutes_of_several_processes(tmp_path: Path) -> None:
+    process = start(tmp_path, *STEPS, "hardware.processes=2", "max_minutes=1e-6", "output_dir=run")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == REQUEUE, out
+    assert "Traceback" not in out
+    assert state(tmp_path / "run")["step"] == 1
+
+
+def test_max_minutes_of_a_sweep_is_refused(launch: Launch, tmp_path: Path) -> None:
+    said = refused(launch, tmp_path, "-m", *TINY, "sweeps=t_lr", "max_minutes=1")
+    assert said.startswith("max_minutes: ends a run that")
+    code, out, err = launch("-m", *TINY, "T=1,2", "max_minutes=1")
+    assert (code, out) == (2, "")
+    assert err == f"error: {said}\n"
 
 
 def test_a_kill_loses_no_more_than_what_was_not_saved_yet(launch: Launch, tmp_path: Path) -> None:

@@ -78,13 +78,11 @@ def test_a_checkpoint_starts_another_training(launch: Launch, tmp_path: Path) ->
     assert all(torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
 
 
-def test_max_steps_and_max_minutes_end_a_run_early(launch: Launch, tmp_path: Path) -> None:
+def test_max_steps_ends_a_run_early(launch: Launch, tmp_path: Path) -> None:
     code, out, _ = launch(*TINY, "epochs=9", "batch_size=16", "max_steps=6", "output_dir=steps")
     assert code == 0
     assert "training stopped after 6 steps, in epoch 2 of 9: max_steps=6" in out
     assert read_result(tmp_path / "steps")["steps"] == 6
-    assert launch(*TINY, "epochs=9", "max_minutes=1e-6", "output_dir=minutes").code == 0
-    assert read_result(tmp_path / "minutes")["steps"] == 1
 
 
 def test_without_a_validation_split_the_last_epoch_is_taken_and_said_so(launch: Launch, tmp_path: Path) -> None:
