@@ -53,7 +53,7 @@ def train(
         stop_between_steps(),
         Saver(run_dir, config.keep_checkpoints) as saver,
     ):
-        stop = trainer.limit_reached(0)
+        stop = trainer.over()
         while state.epoch < config.epochs and stop is None:
             stop = train_epoch(trainer, loader, clock, saver, classes)
             if state.batch < len(loader):
@@ -121,7 +121,7 @@ def train_epoch(trainer: Trainer, loader: Loader, clock: Clock, saver: Saver, cl
         saver.save(trainer.content(classes))
         clock.saved()
 
-    stop = None
+    stop = trainer.limit_reached(0)  # where a run goes on with an epoch of which only the end is missing
     with Progress(f"epoch {state.epoch + 1}/{config.epochs}", image_count(loader), state.epoch_images) as progress:
         for images, labels, keys in loader:
             pending.append(trainer.step(images, labels, keys))

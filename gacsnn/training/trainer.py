@@ -79,8 +79,8 @@ class Trainer:
         model.accumulate(config.hardware.accumulate)
         self.network = together(model, config, self.group, images)
         self.optimizer = make_optimizer(model, config.optimizer)
-        steps_per_epoch = -(-images // config.batch_size)
-        self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, steps_per_epoch)
+        self.steps_per_epoch = -(-images // config.batch_size)
+        self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, self.steps_per_epoch)
         self.scaler = machine.scaler()
         self.loss: Loss = make_loss(config.loss)
         self.state = TrainState(keyed=True)
@@ -193,6 +193,10 @@ class Trainer:
         if mixed.lam < 1:
             loss = mixed.lam * loss + (1 - mixed.lam) * self.loss(logits, mixed.partners)
         return loss if len(logits) == count else loss * (len(logits) / count)
+
+    def over(self) -> str | None:
+        """Why there is no more to train, before any step; an epoch of which only the end is missing is not over."""
+        return None if self.state.batch == self.steps_per_epoch else self.limit_reached(0)
 
     def limit_reached(self, minutes: float) -> str | None:
         """Why training stops before the last epoch is done, if it does."""
