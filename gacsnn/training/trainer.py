@@ -150,7 +150,7 @@ class Trainer:
         count = min(self.config.batch_size, self.images - state.batch * self.config.batch_size)
         labels = labels.to(device, non_blocking=True)
         mixed = self.mixed(images, labels, count)
-        with self.machine.autocast(), draws.keyed(keys.to(device) if state.keyed else None):
+        with self.machine.autocast(), draws.keyed(keys.to(device, non_blocking=True) if state.keyed else None):
             logits = self.network(mixed.images)
         logits = self.machine.exact(logits)
         loss = self.share_of_loss(logits, mixed, count)
@@ -175,12 +175,12 @@ class Trainer:
             partner = partners(count, self.drawn)
         if partner is None:
             return mix(self.normalise(images), labels, images, labels, self.drawn)
-        partner = partner.to(labels.device)
+        partner = partner.to(labels.device, non_blocking=True)  # to wait for a copy is to wait for the step before
         if self.group.size == 1:
             normalised = self.normalise(images)
             return mix(normalised, labels, normalised[partner], labels[partner], self.drawn)
         counts = shares_of(count, self.group.size)
-        everyone = torch.cat(self.group.gathered(images.to(labels.device), counts))
+        everyone = torch.cat(self.group.gathered(images.to(labels.device, non_blocking=True), counts))
         every_label = torch.cat(self.group.gathered(labels, counts))
         partner = partner[slice_of(count, self.group.rank)]
         return mix(self.normalise(images), labels, self.normalise(everyone[partner]), every_label[partner], self.drawn)
