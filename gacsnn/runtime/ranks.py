@@ -46,10 +46,9 @@ def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
             given = [environment.get(name, default) for name, default in zip(names, ("", "", "0", "1"), strict=True)]
             if names is SRUN:
                 given[3] = environment.get(names[3], environment.get("SLURM_TASKS_PER_NODE", "1"))
+            node = environment.get("SLURM_NODEID", "0") if names is SRUN else "0"
             try:
-                *others, on_nodes = given
-                node = int(environment.get("SLURM_NODEID", "0")) if names is SRUN else 0
-                return Rank(*map(int, others), expanded(on_nodes)[node])
+                return Rank(int(given[0]), int(given[1]), int(given[2]), expanded(given[3])[int(node)])
             except (ValueError, IndexError):
                 said = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
                 raise InputError(f"the environment's {said} should be numbers; unset them, or use torchrun") from None
