@@ -27,9 +27,9 @@ ALONE = Rank()
 # The environment's name of a folder where the processes that `tasks/spawn.py` starts find each other: no port to be taken.
 MEETING = "GACSNN_MEETING"
 
-# What each launcher calls the four.
+# What each launcher calls the four. Of its last one srun says all nodes' in one: 2(x3),1.
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-SRUN = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE")
+SRUN = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE")
 
 
 def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
@@ -44,9 +44,21 @@ def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
     for names in (TORCHRUN, SRUN):
         if names[0] in environment and names[1] in environment and (names is TORCHRUN or "MASTER_ADDR" in environment):
             given = [environment.get(name, default) for name, default in zip(names, ("", "", "0", "1"), strict=True)]
+            if names is SRUN:
+                given[3] = environment.get(names[3], environment.get("SLURM_TASKS_PER_NODE", "1"))
+            node = environment.get("SLURM_NODEID", "0") if names is SRUN else "0"
             try:
-                return Rank(*map(int, given))
-            except ValueError:
+                return Rank(int(given[0]), int(given[1]), int(given[2]), expanded(given[3])[int(node)])
+            except (ValueError, IndexError):
                 said = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
                 raise InputError(f"the environment's {said} should be numbers; unset them, or use torchrun") from None
     return ALONE
+
+
+def expanded(tasks: str) -> list[int]:
+    """How many tasks each node has, as SLURM abbreviates it: 2(x3),1 -> [2, 2, 2, 1]."""
+    counts = []
+    for part in tasks.split(","):
+        count, _, times = part.removesuffix(")").partition("(x")
+        counts += [int(count)] * int(times or 1)
+    return counts

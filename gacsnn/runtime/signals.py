@@ -107,11 +107,13 @@ def stop_requested() -> bool:
 
 
 def leave_signals_to_parent(_worker: int) -> None:
-    """For a loader's worker process: its parent hears of Ctrl-C, a closed terminal and the warning too, and ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """For a loader's worker process: its parent hears of every stop too, asks for what is left of the step, and ends it.
+
+    One that a signal ends is an error to torch, raised in the parent wherever that is: also before it has saved.
+    """
+    end_with_parent(os.getppid(), at_once=True)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def end_with_parent(parent: int, *, at_once: bool = False) -> None:

@@ -152,6 +152,9 @@ def ask_to_stop(members: list[Member], number: int) -> None:
     for member in members:
         with suppress(ProcessLookupError):
             member.process.send_signal(number)
+        member.send(
+            None
+        )  # to who waits for an answer to an epoch, and hears of no signal before; others do not read it
     deadline = time.monotonic() + SAVING
     for member in members:
         with suppress(subprocess.TimeoutExpired):

@@ -67,7 +67,7 @@ def fit(
         path, content = saved
         trainer.restore(content)
         best, known = group.share(lambda: (find_best(run_dir, trainer.state), run_dir.read_result()))
-        over = trainer.state.epoch >= config.epochs or trainer.limit_reached()
+        over = trainer.state.epoch >= config.epochs or trainer.over()
         if known is not None and known.get("steps", trainer.state.step) != trainer.state.step:
             known = None  # that of a later checkpoint, which can no longer be read
         if over and known is not None and (known["top1"] is not None or not config.task.test):

@@ -55,7 +55,7 @@ def train(
         stop_between_steps(),
         Saver(run_dir, config.keep_checkpoints) as saver,
     ):
-        while state.epoch < config.epochs and not trainer.limit_reached():
+        while state.epoch < config.epochs and not trainer.over():
             train_epoch(trainer, loader, clock, saver, classes)
             if state.batch < len(loader):
                 break

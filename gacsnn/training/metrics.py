@@ -50,7 +50,7 @@ def evaluate(
     with torch.no_grad(), firing_rates(model) as rates, Progress(description, count) as progress:
         for images, labels, keys in loader:
             labels = labels.to(machine.device, non_blocking=True)
-            with machine.autocast(), draws.keyed(keys.to(machine.device) if by_key else None):
+            with machine.autocast(), draws.keyed(keys.to(machine.device, non_blocking=True) if by_key else None):
                 logits = model(normalise(images))
             mean = machine.exact(logits).mean(dim=1)
             found = mean.topk(min(5, mean.shape[1])).indices == labels[:, None]

@@ -78,8 +78,8 @@ class Trainer:
         self.images = images
         self.network = together(model, config, self.group, images)
         self.optimizer = make_optimizer(model, config.optimizer)
-        steps_per_epoch = -(-images // config.batch_size)
-        self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, steps_per_epoch)
+        self.steps_per_epoch = -(-images // config.batch_size)
+        self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, self.steps_per_epoch)
         self.scaler = machine.scaler()
         self.loss: Loss = make_loss(config.loss)
         self.state = TrainState(keyed=True)
@@ -149,7 +149,7 @@ class Trainer:
         count = min(self.config.batch_size, self.images - state.batch * self.config.batch_size)
         labels = labels.to(device, non_blocking=True)
         mixed = self.mixed(images, labels, count)
-        with self.machine.autocast(), draws.keyed(keys.to(device) if state.keyed else None):
+        with self.machine.autocast(), draws.keyed(keys.to(device, non_blocking=True) if state.keyed else None):
             logits = self.network(mixed.images)
         logits = self.machine.exact(logits)
         loss = self.share_of_loss(logits, mixed, count)
@@ -174,12 +174,12 @@ class Trainer:
             partner = partners(count, self.drawn)
         if partner is None:
             return mix(self.normalise(images), labels, images, labels, self.drawn)
-        partner = partner.to(labels.device)
+        partner = partner.to(labels.device, non_blocking=True)  # to wait for a copy is to wait for the step before
         if self.group.size == 1:
             normalised = self.normalise(images)
             return mix(normalised, labels, normalised[partner], labels[partner], self.drawn)
         counts = shares_of(count, self.group.size)
-        everyone = torch.cat(self.group.gathered(images.to(labels.device), counts))
+        everyone = torch.cat(self.group.gathered(images.to(labels.device, non_blocking=True), counts))
         every_label = torch.cat(self.group.gathered(labels, counts))
         partner = partner[slice_of(count, self.group.rank)]
         return mix(self.normalise(images), labels, self.normalise(everyone[partner]), every_label[partner], self.drawn)
@@ -196,3 +196,7 @@ class Trainer:
     def limit_reached(self) -> bool:
         """Whether training stops here, be the last epoch done or not."""
         return self.config.max_steps is not None and self.state.step >= self.config.max_steps
+
+    def over(self) -> bool:
+        """Whether there is no step left to do; an epoch of which only the end is missing is not over."""
+        return self.limit_reached() and self.state.batch < self.steps_per_epoch

@@ -147,6 +147,23 @@ def test_max_minutes_of_a_sweep_is_refused(launch: Launch, tmp_path: Path) -> No
     assert err == f"error: {said}\n"
 
 
+@pytest.mark.parametrize(
+    "look", [8, 9]
+)  # after the step that is the last; in the validation of the epoch that ends there
+def test_an_epoch_that_ends_with_max_steps_is_ended_by_who_goes_on(
+    look: int, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = (*STEPS, "max_steps=8")
+    assert launch(*options, "output_dir=whole").code == 0
+    with ask_to_stop(monkeypatch, look + 2):  # the first validation looked twice
+        assert launch(*options, "output_dir=run").code == 143
+    stopped = state(tmp_path / "run")
+    assert (stopped["epoch"], stopped["batch"], stopped["step"]) == (1, 4, 8)
+    assert launch("resume=run").code == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    assert read_result(tmp_path / "run")["epochs"] == 2
+
+
 def test_a_kill_loses_no_more_than_what_was_not_saved_yet(launch: Launch, tmp_path: Path) -> None:
     options = (*TINY, "hardware.threads=1", "limit_train=1000", "batch_size=4", "epochs=2", "augmentation=cutmix")
     process = start(tmp_path, *options, "save_every_minutes=0.0005", "output_dir=run")

@@ -58,6 +58,20 @@ def test_sigterm_ends_a_run_quietly(tmp_path: Path) -> None:
     assert "Traceback" not in out
 
 
+def test_sigterm_to_all_of_a_jobs_processes_is_no_failure_of_the_loader(tmp_path: Path, launch: Launch) -> None:
+    """torchrun, scancel and systemd send it to loaders as well, before or after their parent."""
+    process = start(tmp_path, *TINY, "epochs=1000", "hardware.workers=2", "output_dir=run")
+    wait_for_epochs(tmp_path / "run", 2, process)
+    os.killpg(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 143, said
+    assert "resume=run goes on after it" in said
+    assert "Traceback" not in said
+    assert processes_of(process.pid) == []
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")["train_state"]["epoch"]
+    assert launch("resume=run", f"epochs={last + 1}").code == 0
+
+
 def catches(pid: int, number: signal.Signals) -> bool:
     """Whether a process has a handler for a signal."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
