@@ -42,6 +42,9 @@ def identity(config: Config) -> dict[str, Any]:
     later versions bring leave the hashes of older runs as they are.
     """
     values = config.model_dump(mode="json", exclude=NOT_IDENTITY, exclude_defaults=True)
+    options = config.hardware
+    if not options.sync_batchnorm and options.processes != 1:  # each has batch statistics of its own
+        values["hardware"]["processes"] = options.processes
     for name in values["dataset"].pop("measured", []):
         values["dataset"][name] = None
     for schema in sorted(RENAMED, reverse=True):

@@ -14,14 +14,18 @@ from gacsnn.errors import DivergenceError, GacsnnError, InputError, MachineError
 from gacsnn.runtime import signals
 from gacsnn.runtime.console import write_error
 from gacsnn.runtime.ranks import ALONE, MEETING, Rank, this_rank
+from gacsnn.runtime.signals import StopRequested
 
 T = TypeVar("T")
 
 # How long one process may keep the others waiting: reading a large data set, or a test of it by one alone.
 PATIENCE = timedelta(minutes=30)
 
-# How messages of gloo and NCCL show that another process is gone.
-GONE = ("gloo", "nccl", "connection", "peer", "store")
+# How messages of gloo and NCCL show that another process is gone; others of theirs, such as two processes on one GPU, do not.
+GONE = (
+    *("connection closed", "connection reset", "connection refused", "broken pipe", "pair closure", "connectfullmesh"),
+    *("timed out", "timeout", "failed to recv", "ncclremoteerror", "remote process exited"),
+)
 
 
 class Group:
@@ -111,13 +115,13 @@ def joined(on_gpus: bool) -> Iterator[Group]:
         _joined.append(Group(rank))
         try:
             yield _joined[-1]
-        except (SystemExit, Pruned, DivergenceError):
+        except (StopRequested, Pruned, DivergenceError):
             failed = False  # all processes raise these together
             raise
         dist.barrier()  # who leaves earlier would cut off what others still read
         failed = False
     except (dist.DistError, RuntimeError) as error:
-        if not any(word in str(error).lower() for word in GONE):
+        if not is_gone(error):
             raise
         lost = MachineError(f"process {rank.index} of {rank.size} lost the others: one of them has ended")
         lost.follows = True
@@ -130,3 +134,7 @@ def joined(on_gpus: bool) -> Iterator[Group]:
         _joined.clear()
         if not failed:  # else it would wait for those that are gone
             dist.destroy_process_group()
+
+
+def is_gone(error: Exception) -> bool:
+    return any(words in str(error).lower() for words in GONE)

@@ -62,6 +62,10 @@ def with_processes(config: Config) -> Config:
             raise InputError(
                 f"hardware.processes={count}: this is one of {rank.size} processes already, by torchrun or srun; leave it out"
             )
+        if gpus and rank.local_size > gpus:
+            raise InputError(
+                f"{rank.local_size} processes on this machine: each needs a GPU of its own, and there are {gpus} here"
+            )
         count = rank.size
     elif gpus and count > gpus:
         raise InputError(f"hardware.processes={count}: each needs a GPU of its own, and there are {gpus} here")

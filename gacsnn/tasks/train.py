@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Train
 from gacsnn.errors import DivergenceError, InputError, MachineError
 from gacsnn.report.summary import conclude
@@ -47,6 +48,12 @@ def resume(config: Config, run_dir: RunDirectory, on_epoch_end: OnEpochEnd | Non
     experiment = prepare(config)
     if content["classes"] != experiment.splits.classes:
         raise InputError(f"resume={run_dir.path}: the data set's classes are no longer those of that run")
+    before, now = from_saved(content["config"], f"resume={run_dir.path}").hardware.processes, this_group().size
+    if before != now:
+        log.warning(
+            f"hardware.processes: {before} when this run was saved, {now} now; the images of each step are the same, the last "
+            "bits of the weights are not"
+        )
     return fit(experiment, run_dir, saved, on_epoch_end)
 
 

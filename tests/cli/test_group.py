@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from program import FOLDER, ROOT, SEARCH, TINY, Launch, read_metrics, read_result, refused, start, wait_for
+from program import FOLDER, ROOT, SEARCH, TINY, Launch, config, read_metrics, read_result, refused, start, wait_for
+
+from gacsnn.config.merge import config_hash
+from gacsnn.runtime.group import is_gone
 
 # In double precision; 66 images, so that the fifth batch has 2, and one of three processes none.
 EXACT = (
@@ -125,6 +128,33 @@ def test_batch_norms_of_their_own_are_refused_where_one_would_have_no_image(laun
     assert code == 2
     assert err.startswith("error: hardware.sync_batchnorm=false: an epoch's last batch has 1 images for 2 processes")
     assert launch(*options, "limit_train=64", "output_dir=run").code == 0
+
+
+def test_another_number_of_processes_goes_on_and_says_what_that_means(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "hardware.processes=2", "output_dir=run").code == 0
+    code, out, err = launch("resume=run", "epochs=2", "hardware.processes=1")
+    assert code == 0, err
+    assert out.count("hardware.processes: 2 when this run was saved, 1 now; the images of each step are the same") == 1
+    code, out, err = launch("resume=run", "epochs=3")
+    assert code == 0, err
+    assert "hardware.processes" not in out
+    assert len(read_metrics(tmp_path / "run")) == 3
+
+
+def test_the_number_of_processes_names_a_run_only_where_it_changes_it() -> None:
+    def name(*options: str) -> str:
+        return config_hash(config(*options))
+
+    assert name("hardware.processes=2") == name()
+    own = "hardware.sync_batchnorm=false"
+    assert len({name(own), name(own, "hardware.processes=2"), name(own, "hardware.processes=3")}) == 3
+
+
+def test_only_what_shows_that_another_is_gone_counts_as_that() -> None:
+    lost = ("[pair.cc:534] Connection closed by peer [127.0.0.1]:1", "Socket Timeout", "ncclRemoteError: a peer exited")
+    assert all(is_gone(RuntimeError(said)) for said in lost)
+    other = ("could not restore the state", "ncclInvalidUsage: Duplicate GPU detected", "peer access is not supported")
+    assert not any(is_gone(RuntimeError(said)) for said in other)
 
 
 def test_a_mistake_that_the_processes_find_is_one_line(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
