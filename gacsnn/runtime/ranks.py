@@ -1,6 +1,7 @@
 """Which of several processes this one is, as its launcher says: torchrun, srun, or our own (`spawn.py`)."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,10 @@ MEETING = "GACSNN_MEETING"
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 SRUN = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE")
 
+# What srun says of all nodes in every step: `2(x3),1` tasks, and which of them this one is. It is what was done; the fourth of
+# SRUN is only there when it was asked for, and then it is an upper bound.
+OF_NODES, NODE = "SLURM_STEP_TASKS_PER_NODE", "SLURM_NODEID"
+
 
 def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
     """The rank of this process; the only one, where no launcher has said anything.
@@ -43,10 +48,34 @@ def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
     """
     for names in (TORCHRUN, SRUN):
         if names[0] in environment and names[1] in environment and (names is TORCHRUN or "MASTER_ADDR" in environment):
-            given = [environment.get(name, default) for name, default in zip(names, ("", "", "0", "1"), strict=True)]
+            said = {
+                name: environment.get(name, default) for name, default in zip(names, ("", "", "0", "1"), strict=True)
+            }
+            listed = names is SRUN and OF_NODES in environment and NODE in environment
+            if listed:
+                said = {name: environment[name] for name in (*names[:3], NODE, OF_NODES)}
             try:
-                return Rank(*map(int, given))
+                index, size, local_index, last, *_ = said.values()
+                local_size = tasks_of(int(last), environment[OF_NODES]) if listed else int(last)
+                return Rank(int(index), int(size), int(local_index), local_size)
             except ValueError:
-                said = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
-                raise InputError(f"the environment's {said} should be numbers; unset them, or use torchrun") from None
+                shown = ", ".join(f"{name}={value}" for name, value in said.items())
+                raise InputError(f"the environment's {shown} should be numbers; unset them, or use torchrun") from None
     return ALONE
+
+
+def tasks_of(node: int, listed: str) -> int:
+    """How many tasks a node has, counted from 0, where SLURM lists those of all: `2(x3),1` is 2, 2, 2 and 1.
+
+    Raises:
+        ValueError: when it is no such list, or has no such node.
+    """
+    before = 0
+    for part in listed.split(","):
+        found = re.fullmatch(r"([0-9]+)(?:\(x([0-9]+)\))?", part)
+        if found is None:
+            raise ValueError(f"{listed}: no list of tasks per node")
+        before += int(found[2] or 1)
+        if 0 <= node < before:
+            return int(found[1])
+    raise ValueError(f"{listed}: has no node {node}")
