@@ -175,16 +175,12 @@ def network() -> Iterator[None]:
 
 def machine(folder: Path, log: Path, node: int, port: int, *options: str) -> subprocess.Popen[bytes]:
     """The torchrun of one of the two machines."""
-    meet = (
-        "--nnodes=2",
-        "--nproc_per_node=1",
-        "--rdzv_backend=c10d",
-        f"--rdzv_endpoint={ADDRESSES[0]}:{port}",
-        "--rdzv_id=1",
-    )
+    meet = ("--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d", f"--rdzv_endpoint={ADDRESSES[0]}:{port}")
+    # It looks the machine's name up to find out whether it is that endpoint; see BETWEEN.
+    meet += ("--rdzv_id=1", f"--rdzv_conf=is_host={1 - node}", f"--local_addr={ADDRESSES[node]}")
     # The namespace is entered by exec, so that the process is torchrun itself.
     return start(
-        folder, log, *meet, f"--local_addr={ADDRESSES[node]}", *options,
+        folder, log, *meet, *options,
         before=("ip", "netns", "exec", NODES[node]), **BETWEEN,
     )  # fmt: skip
 
