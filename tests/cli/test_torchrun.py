@@ -19,6 +19,8 @@ from cluster import free_ports
 from program import ROOT, TINY, Launch, read_metrics, read_result
 
 LONG = (*TINY, "hardware.threads=1", "limit_train=400", "batch_size=8", "epochs=2", "augmentation=cutmix")
+# A checkpoint shows that all processes train: one that a signal finds before that ends at once, and takes the others along.
+AT_WORK = ("save_every_minutes=0.001",)
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 
 
@@ -85,9 +87,9 @@ def test_a_signal_to_torchrun_and_to_its_processes_is_one(
 ) -> None:
     """As SLURM and systemd send it, to all processes of a job: those of torchrun's hear it twice."""
     log, run = tmp_path / "log", tmp_path / "run"
-    agent = start(tmp_path, log, "--nproc_per_node=2", *LONG, "output_dir=run")
+    agent = start(tmp_path, log, "--nproc_per_node=2", *LONG, *AT_WORK, "output_dir=run")
     agents.append(agent)
-    wait_for((run / "tensorboard").exists, log)
+    wait_for((run / "checkpoints" / "last.pt").exists, log)
     pids = members(agent.pid)
     assert len(pids) == 2
     for pid in (*pids, agent.pid):
@@ -110,7 +112,8 @@ def test_ctrl_c_on_a_terminal_saves_what_torchrun_has_started(tmp_path: Path) ->
     if pid == 0:
         os.chdir(tmp_path)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.execv(sys.executable, [*TORCHRUN, "--nproc_per_node=2", str(ROOT / "launch.py"), *LONG, "output_dir=run"])
+        command = [*TORCHRUN, "--nproc_per_node=2", str(ROOT / "launch.py"), *LONG, *AT_WORK, "output_dir=run"]
+        os.execv(sys.executable, command)
     pids: list[int] = []
     deadline, pressed, status = time.monotonic() + 300, False, None
     try:
@@ -119,7 +122,7 @@ def test_ctrl_c_on_a_terminal_saves_what_torchrun_has_started(tmp_path: Path) ->
             if select.select([terminal], [], [], 0.1)[0]:
                 with suppress(OSError):  # which Linux raises when the other end is closed
                     shown += os.read(terminal, 65536)
-            if not pressed and (run / "tensorboard").exists():
+            if not pressed and (run / "checkpoints" / "last.pt").exists():
                 pids = members(pid)
                 os.write(terminal, termios.tcgetattr(terminal)[6][termios.VINTR])
                 pressed = True
@@ -207,7 +210,7 @@ def test_a_machine_that_dies_ends_the_other_and_the_run_goes_on_later(
 ) -> None:
     run, logs = tmp_path / "run", (tmp_path / "log0", tmp_path / "log1")
     (port,) = free_ports(1)
-    options = (*LONG, "save_every_minutes=0.001", "output_dir=run")
+    options = (*LONG, *AT_WORK, "output_dir=run")
     agents.extend(machine(tmp_path, logs[node], node, port, *options) for node in (0, 1))
     wait_for((run / "checkpoints" / "last.pt").exists, logs[0])
     dead, other = agents[victim], agents[1 - victim]
