@@ -129,9 +129,14 @@ def inherit_choices() -> None:
 
 def complain(message: str, code: int) -> int:
     """Of several processes on a machine, one says what all have found; what one alone has found, it says itself."""
+    from gacsnn.errors import InputError
     from gacsnn.runtime.ranks import this_rank
 
-    if this_rank().local_index == 0:
+    try:
+        another_says_it = this_rank().local_index > 0
+    except InputError:
+        another_says_it = False  # which it is, is what is wrong
+    if not another_says_it:
         print(f"error: {message}", file=sys.stderr)
     return code
 

@@ -48,8 +48,8 @@ def slurm(*command: str) -> str:
 
 
 def queue() -> dict[str, str]:
-    """The tasks of job arrays in the queue, `12_0`, and their states."""
-    return dict(line.split() for line in slurm("squeue", "--noheader", "--array", "--format=%F_%K %T").splitlines())
+    """The jobs in the queue, `12`, and the tasks of job arrays, `12_0`, and their states."""
+    return dict(line.split() for line in slurm("squeue", "--noheader", "--array", "--format=%i %T").splitlines())
 
 
 def started(task: str) -> bool:

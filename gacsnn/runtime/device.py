@@ -12,7 +12,7 @@ from gacsnn.config.schema import Hardware
 from gacsnn.errors import InputError
 from gacsnn.runtime.cores import SHARED, share
 from gacsnn.runtime.group import Group, this_group
-from gacsnn.runtime.ranks import this_rank
+from gacsnn.runtime.ranks import TORCHRUN, this_rank
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
 
@@ -62,9 +62,13 @@ def on_gpu(options: Hardware) -> bool:
 
 
 def own_cores() -> list[int]:
-    """The cores of this process: its share of the machine's, of which torchrun gives all to each process."""
+    """The cores of this process: its share of the machine's, of which torchrun gives all to each process.
+
+    srun does, too, or binds each process to its own, as SLURM is set up.
+    """
     cores, rank = sorted(os.sched_getaffinity(0)), this_rank()
-    return cores if SHARED in os.environ else share(cores, rank.local_index, rank.local_size)
+    bound = TORCHRUN[0] not in os.environ and len(cores) <= int(os.environ.get("SLURM_CPUS_PER_TASK", 0))
+    return cores if bound or SHARED in os.environ else share(cores, rank.local_index, rank.local_size)
 
 
 def prepare_machine(options: Hardware) -> Machine:

@@ -95,6 +95,7 @@ def joined(on_gpus: bool) -> Iterator[Group]:
     """Be one of the processes that the launcher has started, while the context lasts.
 
     Raises:
+        InputError: when the launcher does not say where they meet.
         MachineError: when another process is gone, or cannot be reached.
     """
     rank = this_rank()
@@ -105,13 +106,7 @@ def joined(on_gpus: bool) -> Iterator[Group]:
         torch.cuda.set_device(rank.local_index % torch.cuda.device_count())
     failed = True
     try:
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
-            init_method=f"file://{folder}/rendezvous" if (folder := os.environ.get(MEETING)) else "env://",
-            rank=rank.index,
-            world_size=rank.size,
-            timeout=PATIENCE,
-        )
+        meet(rank, "cpu:gloo,cuda:nccl" if on_gpus else "gloo")
         _joined.append(Group(rank))
         try:
             yield _joined[-1]
@@ -138,3 +133,21 @@ def joined(on_gpus: bool) -> Iterator[Group]:
 
 def is_gone(error: Exception) -> bool:
     return any(words in str(error).lower() for words in GONE)
+
+
+def meet(rank: Rank, backend: str) -> None:
+    """Find the other processes: in a folder that is ours, or where MASTER_ADDR and MASTER_PORT say."""
+    folder = os.environ.get(MEETING)
+    try:
+        dist.init_process_group(
+            backend,
+            init_method=f"file://{folder}/rendezvous" if folder else "env://",
+            rank=rank.index,
+            world_size=rank.size,
+            timeout=PATIENCE,
+        )
+    except ValueError as error:
+        given = ", ".join(f"{name}={os.environ.get(name, '')}" for name in ("MASTER_ADDR", "MASTER_PORT"))
+        raise InputError(
+            f"the environment's {given} should say where the {rank.size} processes meet: a host, and a port of it that is free"
+        ) from error

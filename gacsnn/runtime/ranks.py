@@ -1,6 +1,7 @@
 """Which of several processes this one is, as its launcher says: torchrun, srun, or our own (`spawn.py`)."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,9 +28,13 @@ ALONE = Rank()
 # The environment's name of a folder where the processes that `tasks/spawn.py` starts find each other: no port to be taken.
 MEETING = "GACSNN_MEETING"
 
-# What each launcher calls the four. Of its last one srun says all nodes' in one: 2(x3),1.
+# What each launcher calls the four.
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-SRUN = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE")
+SRUN = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE")
+
+# What srun says of all nodes in every step: `2(x3),1` tasks, and which of them this one is. It is what was done; the fourth of
+# SRUN is only there when it was asked for, and then it is an upper bound.
+OF_NODES, NODE = "SLURM_STEP_TASKS_PER_NODE", "SLURM_NODEID"
 
 
 def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
@@ -43,22 +48,34 @@ def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
     """
     for names in (TORCHRUN, SRUN):
         if names[0] in environment and names[1] in environment and (names is TORCHRUN or "MASTER_ADDR" in environment):
-            given = [environment.get(name, default) for name, default in zip(names, ("", "", "0", "1"), strict=True)]
-            if names is SRUN:
-                given[3] = environment.get(names[3], environment.get("SLURM_TASKS_PER_NODE", "1"))
-            node = environment.get("SLURM_NODEID", "0") if names is SRUN else "0"
+            said = {
+                name: environment.get(name, default) for name, default in zip(names, ("", "", "0", "1"), strict=True)
+            }
+            listed = names is SRUN and OF_NODES in environment and NODE in environment
+            if listed:
+                said = {name: environment[name] for name in (*names[:3], NODE, OF_NODES)}
             try:
-                return Rank(int(given[0]), int(given[1]), int(given[2]), expanded(given[3])[int(node)])
-            except (ValueError, IndexError):
-                said = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
-                raise InputError(f"the environment's {said} should be numbers; unset them, or use torchrun") from None
+                index, size, local_index, last, *_ = said.values()
+                local_size = tasks_of(int(last), environment[OF_NODES]) if listed else int(last)
+                return Rank(int(index), int(size), int(local_index), local_size)
+            except ValueError:
+                shown = ", ".join(f"{name}={value}" for name, value in said.items())
+                raise InputError(f"the environment's {shown} should be numbers; unset them, or use torchrun") from None
     return ALONE
 
 
-def expanded(tasks: str) -> list[int]:
-    """How many tasks each node has, as SLURM abbreviates it: 2(x3),1 -> [2, 2, 2, 1]."""
-    counts = []
-    for part in tasks.split(","):
-        count, _, times = part.removesuffix(")").partition("(x")
-        counts += [int(count)] * int(times or 1)
-    return counts
+def tasks_of(node: int, listed: str) -> int:
+    """How many tasks a node has, counted from 0, where SLURM lists those of all: `2(x3),1` is 2, 2, 2 and 1.
+
+    Raises:
+        ValueError: when it is no such list, or has no such node.
+    """
+    before = 0
+    for part in listed.split(","):
+        found = re.fullmatch(r"([0-9]+)(?:\(x([0-9]+)\))?", part)
+        if found is None:
+            raise ValueError(f"{listed}: no list of tasks per node")
+        before += int(found[2] or 1)
+        if 0 <= node < before:
+            return int(found[1])
+    raise ValueError(f"{listed}: has no node {node}")

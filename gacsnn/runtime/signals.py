@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,13 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 # queue says REQUEUE_EXIT_VALUES=99, and a batch script of SLURM can test for it and call `scontrol requeue`.
 REQUEUE = 99
 
+# Seconds within which a second signal may be an echo of the first. SLURM, or a service that is stopped, sends one to all
+# processes of a job, and torchrun or a batch script that hears it as well passes it on.
+ECHO = 2.0
+
+# What is in the environment where somebody may pass signals on: a rank of a launcher's (ours too), a job of SLURM's.
+PASSED_ON = ("WORLD_SIZE", "SLURM_JOB_ID")
+
 
 class StopRequested(SystemExit):
     """A signal, noticed where everything is in order: between two steps. The exit code is that of `exit_code`."""
@@ -28,12 +36,13 @@ class StopRequested(SystemExit):
 class Requests:
     """What the signals have asked for.
 
-    `patient` says that somebody will look, `number` which signal came first, `put_off` that one waits for the end of an
-    `uninterrupted` block. `taken_over` says who has the run now that is at work here.
+    `patient` says that somebody will look, `number` which signal came first, `since` when, `put_off` that one waits for the
+    end of an `uninterrupted` block. `taken_over` says who has the run now that is at work here.
     """
 
     patient: bool = False
     number: int | None = None
+    since: float = 0.0
     put_off: bool = False
     taken_over: str | None = None
 
@@ -44,8 +53,9 @@ _requests = Requests()
 def handle_signals() -> None:
     """End on Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 with what is open closed on the way; exit code 130, 143, 129, 99.
 
-    While somebody looks (`stop_between_steps`) the first signal only asks; the second ends at once. Elsewhere it raises at
-    once, and is remembered: what is raised inside a callback of Python's own is lost, and the next look finds it.
+    While somebody looks (`stop_between_steps`) the first signal only asks; the second ends at once, unless it is an echo.
+    Elsewhere it raises at once, and is remembered: what is raised inside a callback of Python's own is lost, and the next
+    look finds it.
     """
     _requests.number = None
     for number in STOPPING:
@@ -59,7 +69,9 @@ def exit_code(number: int) -> int:
 def on_signal(number: int, _frame: FrameType | None) -> None:
     first = _requests.number is None
     if first:
-        _requests.number = number
+        _requests.number, _requests.since = number, time.monotonic()
+    elif time.monotonic() - _requests.since < ECHO and any(name in os.environ for name in PASSED_ON):
+        return
     # A warning that comes twice is still a warning: schedulers send it to a job's script and to its steps, which pass it on.
     if _requests.patient and (first or number == signal.SIGUSR1):
         return

@@ -1,39 +1,88 @@
-"""Which process this is, as torchrun and srun say it."""
+"""Which process this one is, as its launcher says."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gacsnn.errors import InputError
-from gacsnn.runtime.cores import share
-from gacsnn.runtime.ranks import ALONE, Rank, this_rank
+from gacsnn.runtime.ranks import ALONE, Rank, tasks_of, this_rank
 
-SRUN = {"SLURM_PROCID": "3", "SLURM_NTASKS": "5", "SLURM_LOCALID": "1", "MASTER_ADDR": "node1"}
+STEP = {"SLURM_PROCID": "4", "SLURM_NTASKS": "5", "SLURM_LOCALID": "0", "SLURM_NODEID": "2", "MASTER_ADDR": "one"}
+
+
+def test_without_a_launcher_it_is_alone() -> None:
+    assert this_rank({}) == ALONE
+    assert this_rank({"RANK": "1"}) == ALONE
 
 
 def test_torchrun_says_all_four() -> None:
-    said = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
-    assert this_rank(said) == Rank(5, 8, 1, 4)
-    assert this_rank({**SRUN, **said}) == Rank(5, 8, 1, 4)
+    said = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    assert this_rank(said) == Rank(3, 4, 1, 2)
+    assert this_rank({**STEP, **said}) == Rank(3, 4, 1, 2), "torchrun inside of a step"
 
 
-def test_a_job_of_slurm_without_an_address_to_meet_at_is_one_process() -> None:
-    assert this_rank({name: value for name, value in SRUN.items() if name != "MASTER_ADDR"}) == ALONE
-    assert this_rank({}) == ALONE
+def test_srun_counts_only_with_a_place_to_meet() -> None:
+    assert this_rank({name: value for name, value in STEP.items() if name != "MASTER_ADDR"}) == ALONE
+
+
+@pytest.mark.parametrize(("node", "local_size"), [("0", 2), ("1", 2), ("2", 1)])
+def test_srun_lists_the_tasks_of_each_node(node: str, local_size: int) -> None:
+    step = {**STEP, "SLURM_NODEID": node, "SLURM_STEP_TASKS_PER_NODE": "2(x2),1"}
+    assert this_rank(step) == Rank(4, 5, 0, local_size)
+    assert this_rank({**step, "SLURM_NTASKS_PER_NODE": "2"}) == Rank(4, 5, 0, local_size), "that is an upper bound"
+
+
+def test_srun_without_the_list_says_how_many_were_asked_for() -> None:
+    assert this_rank({**STEP, "SLURM_NTASKS_PER_NODE": "2"}) == Rank(4, 5, 0, 2)
+    assert this_rank(STEP) == Rank(4, 5, 0, 1)
 
 
 @pytest.mark.parametrize(
-    ("node", "tasks", "size"),
-    [("1", "2(x2),1", 2), ("0", "3,2", 3), ("1", "3,2", 2), ("2", "1,2,2", 2), ("0", "5", 5), ("1", "1(x1),4(x1)", 4)],
+    "wrong",
+    [
+        {"RANK": "one", "WORLD_SIZE": "2"},
+        {**STEP, "SLURM_NTASKS": "many"},
+        {**STEP, "SLURM_STEP_TASKS_PER_NODE": "2(x2"},
+        {**STEP, "SLURM_STEP_TASKS_PER_NODE": "5"},
+        {**STEP, "SLURM_STEP_TASKS_PER_NODE": "5", "SLURM_NODEID": "first"},
+    ],
 )
-def test_how_many_tasks_srun_has_on_a_node_is_known_without_ntasks_per_node(node: str, tasks: str, size: int) -> None:
-    """Which srun only repeats when it was given. A second task of one would have no core."""
-    rank = this_rank({**SRUN, "SLURM_NODEID": node, "SLURM_STEP_TASKS_PER_NODE": tasks})
-    assert rank == Rank(3, 5, 1, size)
-    assert share(list(range(8)), rank.local_index, rank.local_size)
-    job = {**SRUN, "SLURM_NODEID": node, "SLURM_TASKS_PER_NODE": tasks, "SLURM_NTASKS_PER_NODE": "9"}
-    assert this_rank(job).local_size == size
+def test_what_are_no_numbers_is_one_line(wrong: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="should be numbers") as said:
+        this_rank(wrong)
+    assert all(
+        f"{name}={value}" in str(said.value) for name, value in wrong.items() if name in ("RANK", "SLURM_NTASKS")
+    )
 
 
-def test_what_is_no_number_is_refused() -> None:
-    for said in ({"RANK": "x", "WORLD_SIZE": "2"}, {**SRUN, "SLURM_STEP_TASKS_PER_NODE": "many"}):
-        with pytest.raises(InputError, match="should be numbers"):
-            this_rank(said)
+def listed(counts: list[int], together: list[bool]) -> str:
+    """As SLURM writes it: equal neighbours as one, or, which it may do too, apart."""
+    parts: list[list[int]] = []
+    for count, joined in zip(counts, together, strict=True):
+        if parts and parts[-1][0] == count and joined:
+            parts[-1][1] += 1
+        else:
+            parts.append([count, 1])
+    return ",".join(str(count) if times == 1 else f"{count}(x{times})" for count, times in parts)
+
+
+@given(st.lists(st.tuples(st.integers(1, 3) | st.integers(1, 10**6), st.booleans()), min_size=1, max_size=40))
+def test_each_node_is_found_in_slurms_list(nodes: list[tuple[int, bool]]) -> None:
+    counts = [count for count, _ in nodes]
+    text = listed(counts, [joined for _, joined in nodes])
+    assert [tasks_of(node, text) for node in range(len(counts))] == counts
+    for outside in (-1, len(counts)):
+        with pytest.raises(ValueError, match="has no node"):
+            tasks_of(outside, text)
+
+
+def test_a_list_of_very_many_nodes_costs_nothing() -> None:
+    assert tasks_of(10**12, "3,2(x999999999999),7") == 7
+
+
+@given(st.text(alphabet="0123456789(x),- ", max_size=12))
+def test_any_text_is_a_list_or_is_refused(text: str) -> None:
+    try:
+        assert tasks_of(0, text) >= 0
+    except ValueError:
+        assert not text.isdecimal() or not text

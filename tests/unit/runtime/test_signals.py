@@ -11,7 +11,9 @@ from gacsnn.runtime.signals import StopRequested, on_signal, stop_between_steps,
 
 
 @pytest.fixture(autouse=True)
-def nothing_asked() -> Iterator[None]:
+def nothing_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in signals.PASSED_ON:
+        monkeypatch.delenv(name, raising=False)
     signals._requests.number = None
     yield
     signals._requests.number = None
@@ -53,6 +55,30 @@ def test_a_warning_that_comes_twice_only_asks() -> None:
         with pytest.raises(StopRequested) as stopped:
             steps(first)
         assert stopped.value.code == code
+
+
+@pytest.mark.parametrize("launched", signals.PASSED_ON)
+def test_under_a_launcher_the_echo_of_the_first_only_asks_and_a_later_one_ends_at_once(
+    launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SLURM signals torchrun and its processes, and torchrun then signals them."""
+    monkeypatch.setenv(launched, "2")
+
+    def steps() -> None:
+        with stop_between_steps():
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+                on_signal(number, None)
+            stop_if_requested()
+
+    with pytest.raises(StopRequested) as stopped:
+        steps()
+    assert stopped.value.code == 143
+    on_signal(signal.SIGTERM, None)  # on the way out, too
+    signals._requests.since -= signals.ECHO
+    with stop_between_steps():
+        with pytest.raises(KeyboardInterrupt):
+            on_signal(signal.SIGINT, None)
+        signals._requests.number = None
 
 
 def test_one_after_the_last_look_is_noticed_at_the_end() -> None:
