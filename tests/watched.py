@@ -70,6 +70,15 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def has_begun(pid: int) -> bool:
+    """Whether Python has come to the first line of launch.py, which holds signals back until they have handlers."""
+    with suppress(OSError):
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        held = int(fields.get("SigCgt", "0"), 16) | int(fields.get("SigBlk", "0"), 16)
+        return bool(held >> (signal.SIGTERM - 1) & 1)
+    return False
+
+
 def finished(process: "subprocess.Popen[str]", mark: str, seconds: float = PATIENCE) -> str:
     """What a command said that has ended, or ends now by itself; with it all that it started."""
     try:
