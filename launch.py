@@ -76,9 +76,12 @@ def main() -> int:
 
 
 def program() -> int:
-    """`main`, and after it no signal is heard any more but by ending at once."""
-    from gacsnn.runtime.signals import end_at_once
+    """`main`; after it a signal ends what Python still has to do, and at the very last changes nothing."""
+    import atexit
 
+    from gacsnn.runtime.signals import end_at_once, ignore
+
+    atexit.register(ignore)  # the first to be registered is called last
     try:
         return main()
     finally:

@@ -62,6 +62,12 @@ def end_at_once() -> None:
         signal.signal(number, lambda number, _frame: os._exit(exit_code(number)))
 
 
+def ignore() -> None:
+    """At the very end of Python, which takes handlers away: a signal would kill what has its exit code already."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def held_back() -> Iterator[None]:
     """While a process of this program is started: signals to it wait until it has its handlers (`handle_signals`)."""

@@ -26,13 +26,25 @@ sys.meta_path.insert(0, Finder())
 runpy.run_path(program, run_name="__main__")
 """
 
-# The program, which sends itself a signal as Python ends.
+# The program, which sends itself a signal as Python ends: as exit functions are called, or as Python takes itself apart.
 AS_IT_ENDS = """
 import atexit, os, runpy, sys
 
-atexit.register(os.kill, os.getpid(), int(sys.argv[2]))
-sys.argv = [sys.argv[1], *sys.argv[3:]]
-runpy.run_path(sys.argv[0], run_name="__main__")
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=int(sys.argv[2])):
+        kill(pid, number)
+
+program, number, when = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+sys.argv = [program, *sys.argv[4:]]
+if when == "taken apart":
+    last = Last()
+else:
+    sys.path.insert(0, os.path.dirname(program))
+    import launch
+    main = launch.main
+    launch.main = lambda: atexit.register(os.kill, os.getpid(), number) and main()
+    sys.exit(launch.program())
+runpy.run_path(program, run_name="__main__")
 """
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 99}
@@ -59,9 +71,16 @@ def test_two_at_once_are_as_quiet(module: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_a_signal_while_python_ends_shows_nothing(tmp_path: Path) -> None:
-    done = run(tmp_path, AS_IT_ENDS, "2", "--help")
-    assert (done.returncode, done.stderr) == (130, "")
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_while_exit_functions_are_called_ends_them(number: signal.Signals, tmp_path: Path) -> None:
+    done = run(tmp_path, AS_IT_ENDS, str(int(number)), "exit functions", "--help")
+    assert (done.returncode, done.stderr) == (CODES[number], "")
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_one_while_python_takes_itself_apart_changes_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    done = run(tmp_path, AS_IT_ENDS, str(int(number)), "taken apart", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_processes_of_a_run_that_are_still_beginning_hear_it_too(tmp_path: Path) -> None:
