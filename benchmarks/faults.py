@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "tests")]
 
 import storms  # noqa: E402
+from watched import kill, marked, new_mark  # noqa: E402
 
 PARTS = ("runs", "sweeps", "signals")
 
@@ -63,8 +64,8 @@ def runs(report: Report, seed: int, kills: int, alone: int) -> None:
     chains = ended = 0
 
     def chain(folder: Path, plan: list[tuple[str, str]], generator: random.Random) -> None:
-        for kill in storms.killed_run(folder, Path(whole) / "whole", plan, generator):
-            hits[kill.victim, kill.phase] += 1
+        for each in storms.killed_run(folder, Path(whole) / "whole", plan, generator):
+            hits[each.victim, each.phase] += 1
 
     with tempfile.TemporaryDirectory(prefix="faults-") as whole:
         storms.undisturbed(Path(whole), *storms.RUN, "output_dir=whole")
@@ -164,12 +165,17 @@ def main() -> int:
     report = Report()
     print(f"# Trial by fire\n\nseed {given.seed}; {len(os.sched_getaffinity(0))} cores, {cpu()}", flush=True)
     parts = (given.only,) if given.only else PARTS
-    if "runs" in parts:
-        runs(report, given.seed, given.kills, given.alone)
-    if "sweeps" in parts:
-        sweeps(report, given.seed, given.storms, given.trials, given.storm_kills)
-    if "signals" in parts:
-        signals(report, given.seed, given.signals)
+    name, _, value = ours = new_mark("GACSNN_FAULTS_BY").partition("=")
+    os.environ[name] = value
+    try:
+        if "runs" in parts:
+            runs(report, given.seed, given.kills, given.alone)
+        if "sweeps" in parts:
+            sweeps(report, given.seed, given.storms, given.trials, given.storm_kills)
+        if "signals" in parts:
+            signals(report, given.seed, given.signals)
+    finally:
+        kill(marked("".join(ours)))  # what was at work, when this is interrupted
     print(f"\nfailures: {len(report.failures)}")
     for failure in report.failures:
         print(f"\n    {failure.splitlines()[0]}")

@@ -228,6 +228,7 @@ def must_succeed(folder: Path, *arguments: str) -> None:
     import launch
 
     before, said = sys.argv, io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         sys.argv = [str(ROOT / "launch.py"), *arguments]
         with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -236,6 +237,10 @@ def must_succeed(folder: Path, *arguments: str) -> None:
         code = stop.code or 0
     finally:
         sys.argv = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if code == 130:
+        raise KeyboardInterrupt  # it was meant for us
     assert code == 0, said.getvalue()
 
 

@@ -25,8 +25,8 @@ PATIENCE = 90.0
 BAR = re.compile(r"(epoch \d+/\d+|validating|testing): ")
 
 
-def new_mark() -> str:
-    return f"{MARK}={uuid.uuid4().hex}"
+def new_mark(name: str = MARK) -> str:
+    return f"{name}={uuid.uuid4().hex}"
 
 
 def state(pid: int) -> str:
