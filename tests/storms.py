@@ -115,9 +115,10 @@ def strike(command: OnTerminal, run: Path, aim: str, victim: str, generator: ran
     if len(members) < 2:
         command.wait()
         return None
+    before = hit(command, run)  # where one is killed, the other goes on for a moment
     kill([command.process.pid, *members] if victim == "all" else [members[rank]])
     code = command.wait()
-    phase = hit(command, run)
+    phase = hit(command, run) if victim == "all" else before
     if victim != "all" and code == 0:
         return None  # it had done its work already
     if victim != "all":
