@@ -172,6 +172,8 @@ def storm(
     A kill comes after a drawn delay, or earlier, when so much of the work is done that others would find none left.
     """
     victims: Counter[str] = Counter()
+    plan = (["worker", "supervisor", "all"] * kills)[:kills]
+    generator.shuffle(plan)
     code = None
     while code is None or code == -signal.SIGKILL:
         mark = new_mark()
@@ -179,19 +181,18 @@ def storm(
         while victims.total() < kills:
             at = time.monotonic() + generator.uniform(0, longest)
             share = n_trials * EPOCHS * (victims.total() + 1) / (kills + 1)
-            while process.poll() is None and time.monotonic() < at and epochs_done(folder / FOLDER) < share:
+            victim, workers = plan[victims.total()], []
+            while process.poll() is None:
+                workers = children(process.pid)
+                over = time.monotonic() >= at or epochs_done(folder / FOLDER) >= share
+                if over and (workers or victim != "worker"):
+                    break
                 time.sleep(0.02)
             if process.poll() is not None:
                 break
-            workers = children(process.pid)
-            victim = generator.choice(["worker", "supervisor", "all"] if workers else ["supervisor", "all"])
-            kill(
-                {
-                    "worker": generator.sample(workers, min(1, len(workers))),
-                    "supervisor": [process.pid],
-                    "all": [process.pid, *marked(mark)],
-                }[victim]
-            )
+            generator.shuffle(workers)
+            everyone = [process.pid, *marked(mark)]
+            kill({"worker": workers[:1], "supervisor": [process.pid], "all": everyone}[victim])
             victims[victim] += 1
             if victim != "worker":
                 break
