@@ -1,5 +1,11 @@
 """The one program: command line -> config -> run -> results. `python launch.py --help` shows the options."""
 
+import signal
+
+if __name__ == "__main__":
+    # What comes before there are handlers (`handle_signals`) waits for them: it would end imports with a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1))
+
 import os
 import sys
 from pathlib import Path
@@ -58,14 +64,30 @@ def job(composed: "DictConfig") -> Any:
 def main() -> int:
     """Run the command line. Returns the exit code: 2 for a mistake of the user's, 130 after Ctrl-C."""
     # Imported here, because workers started by spawn import this file again.
-    from gacsnn.runtime.signals import handle_signals
+    from gacsnn.runtime.signals import handle_signals, stop_if_requested
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, and not as a page on the terminal
-    handle_signals()
     try:
+        handle_signals()
         return command_line()
     except KeyboardInterrupt:
         return 130
+    except Exception:
+        stop_if_requested()  # an import that a signal cuts short may end with an error of its own
+        raise
+
+
+def program() -> int:
+    """`main`; after it a signal ends what Python still has to do, and at the very last changes nothing."""
+    import atexit
+
+    from gacsnn.runtime.signals import end_at_once, ignore
+
+    atexit.register(ignore)  # the first to be registered is called last
+    try:
+        return main()
+    finally:
+        end_at_once()
 
 
 def command_line() -> int:
@@ -142,4 +164,4 @@ def complain(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

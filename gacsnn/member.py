@@ -6,21 +6,15 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
+from gacsnn.errors import GacsnnError, Pruned
+from gacsnn.run import run
 from gacsnn.runtime import console
-from gacsnn.runtime.signals import end_with_parent, handle_signals
+from gacsnn.runtime.signals import end_at_once, end_with_parent, handle_signals
+from gacsnn.tasks.spawn import Ended, Order
 
 
 def main() -> int:
     pipe, parent = Connection(int(sys.argv[1])), int(sys.argv[2])
-    handle_signals()
-    end_with_parent(parent, at_once=True)
-    # They are named as the other end unpickles them, and not as parts of the program that Python began with.
-    from gacsnn.errors import GacsnnError, Pruned
-    from gacsnn.run import run
-    from gacsnn.tasks.spawn import Ended, Order
-
-    order = pipe.recv()
-    assert isinstance(order, Order)
 
     def report(line: Mapping[str, Any]) -> None:
         pipe.send(line)
@@ -30,6 +24,10 @@ def main() -> int:
 
     ended = Ended(None, None)
     try:
+        handle_signals()  # those that came meanwhile are heard here
+        end_with_parent(parent, at_once=True)
+        order = pipe.recv()
+        assert isinstance(order, Order)
         with console.labelled(order.label):
             ended = Ended(run(order.config, order.overridden, report if order.reports else None), None)
     except (GacsnnError, Pruned, SystemExit, KeyboardInterrupt) as error:
@@ -37,6 +35,7 @@ def main() -> int:
     except Exception as error:
         ended = Ended(None, RuntimeError("".join(traceback.format_exception(error))))
     finally:
+        end_at_once()
         pipe.send(ended)
         pipe.close()
     return 0

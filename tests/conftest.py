@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 # Helpers assert, too; what they compare is to be seen when they fail.
-pytest.register_assert_rewrite("program", "studies", "networks", "published")
+pytest.register_assert_rewrite("program", "studies", "networks", "published", "storms", "watched")
 
 from databases import Server  # noqa: E402
 from program import ROOT, Launch, Outcome  # noqa: E402

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from gacsnn.errors import TakenOverError
 
@@ -56,10 +57,41 @@ def handle_signals() -> None:
     While somebody looks (`stop_between_steps`) the first signal only asks; the second ends at once, unless it is an echo.
     Elsewhere it raises at once, and is remembered: what is raised inside a callback of Python's own is lost, and the next
     look finds it.
+    Signals that waited for this (`held_back`) are heard now.
     """
     _requests.number = None
+    sys.unraisablehook = without_signals
     for number in STOPPING:
         signal.signal(number, on_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+def end_at_once() -> None:
+    """From here on a signal ends this process at once: Python is about to end, and would show what a handler raises."""
+    for number in STOPPING:
+        signal.signal(number, lambda number, _frame: os._exit(exit_code(number)))
+
+
+def ignore() -> None:
+    """At the very end of Python, which takes handlers away: a signal would kill what has its exit code already."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """While a process of this program is started: signals to it wait until it has its handlers (`handle_signals`)."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def without_signals(unraisable: Any) -> None:
+    """For `sys.unraisablehook`: what was lost because of a signal is found by the next look, and no error to be shown."""
+    if _requests.number is None or not isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit):
+        sys.__unraisablehook__(unraisable)
 
 
 def exit_code(number: int) -> int:
@@ -75,7 +107,7 @@ def on_signal(number: int, _frame: FrameType | None) -> None:
     # A warning that comes twice is still a warning: schedulers send it to a job's script and to its steps, which pass it on.
     if _requests.patient and (first or number == signal.SIGUSR1):
         return
-    if number == signal.SIGINT:
+    if first and number == signal.SIGINT:  # what follows while that unwinds is silent wherever it comes
         raise KeyboardInterrupt
     sys.exit(exit_code(number))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
@@ -16,7 +17,7 @@ from gacsnn.errors import InputError, MachineError, StorageError, SweepError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
-from gacsnn.runtime.signals import uninterrupted
+from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials, finish_early
 from gacsnn.sweep.endings import tell
 from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
@@ -121,6 +122,8 @@ class Sweep:
                         jobs[trial.number] = job
                 trials = [trial for trial in trials if trial.number in jobs]
                 returns = self.launcher.launch(list(jobs.values()), initial_job_idx=min(jobs)) if jobs else []
+                if any(returned.status != JobStatus.COMPLETED for returned in returns):
+                    stop_if_requested()  # an import that a signal cuts short may end with an error of its own
             except BaseException as error:
                 # Ctrl-C or SIGTERM: what is running has saved its last epoch, and is taken up when the sweep goes on.
                 stopped = isinstance(error, KeyboardInterrupt | SystemExit)

@@ -13,7 +13,7 @@ from typing import TextIO
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import write_line
 from gacsnn.runtime.cores import share, visible_gpus
-from gacsnn.runtime.signals import end_with_parent
+from gacsnn.runtime.signals import end_with_parent, held_back, stop_if_requested
 
 WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and the process that supervises it
 ARRAY = "GACSNN_ARRAY"  # environment of a worker that a cluster started
@@ -61,6 +61,7 @@ def supervise(count: int, processes: int | str, watch: Callable[[], None]) -> No
                 elif status != 0:
                     code = code or status
             watch()
+            stop_if_requested()
             time.sleep(0.05)
     finally:
         stop([worker.process for worker in workers.values()])
@@ -112,16 +113,17 @@ class Worker:
         if gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         # A session of its own, so that Ctrl-C reaches it once, through the supervisor.
-        self.process = subprocess.Popen(
-            [sys.executable, *sys.argv],
-            env=environment,
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
+        with held_back():
+            self.process = subprocess.Popen(
+                [sys.executable, *sys.argv],
+                env=environment,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(self.process.pid, cores)
         assert self.process.stdout is not None

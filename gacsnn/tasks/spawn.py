@@ -56,13 +56,14 @@ class Member:
         names = {"RANK": index, "WORLD_SIZE": count, "LOCAL_RANK": index, "LOCAL_WORLD_SIZE": count, SHARED: 1}
         environment = {**os.environ, **{name: str(value) for name, value in names.items()}, MEETING: folder}
         # A session of its own, so that Ctrl-C reaches it once, from here.
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gacsnn.member", str(theirs.fileno()), str(os.getpid())],
-            env=environment,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-        )
+        with signals.held_back():
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gacsnn.member", str(theirs.fileno()), str(os.getpid())],
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+            )
         theirs.close()
         with suppress(ProcessLookupError):
             os.sched_setaffinity(self.process.pid, cores)
@@ -115,7 +116,7 @@ def watch(members: list[Member], on_epoch_end: OnEpochEnd | None) -> None:
     """Until all have ended, or one has failed and the others had time to say so."""
     deadline = None
     while at_work := [member for member in members if member.ended is None]:
-        signals.requested()  # raises when the run is another's now: its lease is held here, and not by the members
+        signals.stop_if_requested()  # also when the run is another's now: its lease is held here, and not by the members
         if deadline is not None and time.monotonic() > deadline:
             return
         for pipe in wait([member.pipe for member in at_work], 1.0):

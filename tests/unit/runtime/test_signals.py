@@ -1,6 +1,8 @@
 """Signals that ask, and signals that end at once."""
 
 import signal
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -37,9 +39,10 @@ def test_between_steps_the_first_signal_only_asks(number: signal.Signals, code: 
 def test_the_second_ends_at_once() -> None:
     with stop_between_steps():
         on_signal(signal.SIGTERM, None)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit) as stopped:
             on_signal(signal.SIGINT, None)
         signals._requests.number = None
+    assert stopped.value.code == 130
 
 
 def test_a_warning_that_comes_twice_only_asks() -> None:
@@ -92,6 +95,13 @@ def test_elsewhere_a_signal_ends_at_once() -> None:
     assert stopped.value.code == 143
 
 
+def test_ctrl_c_is_one_and_what_follows_while_that_unwinds_shows_nothing() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        on_signal(signal.SIGINT, None)
+    with pytest.raises(SystemExit):
+        on_signal(signal.SIGINT, None)
+
+
 class Thing:
     """Something that can be referred to weakly."""
 
@@ -104,3 +114,30 @@ def test_one_that_is_raised_where_python_ignores_it_is_found_by_the_next_look() 
     del thing
     with pytest.raises(StopRequested), stop_between_steps():
         stop_if_requested()
+
+
+def test_what_is_lost_there_is_not_shown_and_other_errors_are(capfd: pytest.CaptureFixture[str]) -> None:
+    code = """
+import signal, weakref
+from gacsnn.runtime.signals import handle_signals
+
+class Thing: pass
+
+def lose(error):
+    def callback(_): raise error
+    reference = weakref.ref(thing := Thing(), callback)
+    del thing
+
+handle_signals()
+lose(SystemExit("before any signal"))
+try:
+    signal.raise_signal(signal.SIGTERM)
+except SystemExit as stopped:
+    lose(stopped)
+lose(ValueError("of its own"))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    said = capfd.readouterr().err
+    assert said.count("Exception ignored") == 2
+    assert "before any signal" in said
+    assert "of its own" in said

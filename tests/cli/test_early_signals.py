@@ -1,0 +1,92 @@
+"""Signals before training begins, and when all is done: as quiet, and as quick, as those between two steps."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from program import ROOT, TINY, start, wait_for
+from watched import children, finished, new_mark
+
+# The program, which sends itself signals as it imports a module for the first time.
+AS_IT_IMPORTS = """
+import importlib.abc, os, runpy, sys
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == module:
+            sys.meta_path.remove(self)
+            for number in numbers:
+                os.kill(os.getpid(), number)
+
+program, module, numbers = sys.argv[1], sys.argv[2], [int(number) for number in sys.argv[3].split(",")]
+sys.argv = [program, *sys.argv[4:]]
+sys.meta_path.insert(0, Finder())
+runpy.run_path(program, run_name="__main__")
+"""
+
+# The program, which sends itself a signal as Python ends: as exit functions are called, or as Python takes itself apart.
+AS_IT_ENDS = """
+import atexit, os, runpy, sys
+
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=int(sys.argv[2])):
+        kill(pid, number)
+
+program, number, when = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+sys.argv = [program, *sys.argv[4:]]
+if when == "taken apart":
+    last = Last()
+else:
+    sys.path.insert(0, os.path.dirname(program))
+    import launch
+    main = launch.main
+    launch.main = lambda: atexit.register(os.kill, os.getpid(), number) and main()
+    sys.exit(launch.program())
+runpy.run_path(program, run_name="__main__")
+"""
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 99}
+
+
+def run(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, str(ROOT / "launch.py"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("module", ["gacsnn.runtime.signals", "hydra"])
+def test_a_signal_while_the_program_is_imported_ends_it_quietly(
+    module: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    done = run(tmp_path, AS_IT_IMPORTS, module, str(int(number)), *TINY)
+    assert (done.returncode, done.stdout, done.stderr) == (CODES[number], "", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("module", ["gacsnn.runtime.signals", "hydra"])
+def test_two_at_once_are_as_quiet(module: str, tmp_path: Path) -> None:
+    done = run(tmp_path, AS_IT_IMPORTS, module, "2,2", *TINY)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_while_exit_functions_are_called_ends_them(number: signal.Signals, tmp_path: Path) -> None:
+    done = run(tmp_path, AS_IT_ENDS, str(int(number)), "exit functions", "--help")
+    assert (done.returncode, done.stderr) == (CODES[number], "")
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_one_while_python_takes_itself_apart_changes_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    done = run(tmp_path, AS_IT_ENDS, str(int(number)), "taken apart", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_processes_of_a_run_that_are_still_beginning_hear_it_too(tmp_path: Path) -> None:
+    mark = new_mark()
+    process = start(tmp_path, *TINY, "hardware.processes=2", "output_dir=run", before=("env", mark))
+    wait_for(lambda: len(children(process.pid)) == 2, process)
+    process.send_signal(signal.SIGINT)
+    assert finished(process, mark) == ""
+    assert process.returncode == 130
