@@ -24,7 +24,7 @@ ARCHITECTURE = ("model", "encoder", "neuron")
 # What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY: dict[str, Any] = {
     "output_dir": True, "resume": True, "task": {"name", "split", "test"}, "energy": True,
-    "study": True, "max_minutes": True, "save_every_minutes": True, "keep_checkpoints": True,
+    "study": True, "save_every_minutes": True, "keep_checkpoints": True,
     "dataset": {"root", "download", "check_images"},
     "hardware": {"device", "threads", "workers", "processes", "accumulate"},
 }  # fmt: skip
@@ -42,6 +42,7 @@ def identity(config: Config) -> dict[str, Any]:
     later versions bring leave the hashes of older runs as they are.
     """
     values = config.model_dump(mode="json", exclude=NOT_IDENTITY, exclude_defaults=True)
+    values["max_minutes"] = None  # says how long a process works, and not what is run; but it stands in all hashes
     options = config.hardware
     if not options.sync_batchnorm and options.processes != 1:  # each has batch statistics of its own
         values["hardware"]["processes"] = options.processes

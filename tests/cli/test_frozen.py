@@ -51,7 +51,11 @@ def test_it_is_resumed_as_by_the_program_that_wrote_it(launch: Launch, run: Path
     expected = EXPECTED["metrics of resume=run epochs=4"]
     assert len(lines) == len(expected)
     for line, known in zip(lines, expected, strict=True):
-        assert {name: line[name] for name in known} == pytest.approx(known, rel=1e-4)
+        assert {name: line[name] for name in known} == {
+            # Rounding differs between processors, and may move a spike or two of some 30,000.
+            name: pytest.approx(value, rel=1e-2 if name == "firing_rate" else 1e-4)
+            for name, value in known.items()
+        }
     after = RunDirectory(run).read_result()
     assert before is not None
     assert after is not None

@@ -22,7 +22,7 @@ EXACT = (
     *("limit_train=66", "limit_eval=33", "dataset.augment.flip=true", "augmentation=cutmix_always"),
 )
 SAME = ("top1", "top5", "loss", "firing_rate", "energy_mj", "energy_full_mj", "sops", "config_hash")
-LONG = (*TINY, "hardware.threads=1", "hardware.processes=2", "limit_train=1000", "batch_size=4", "epochs=2")
+LONG = (*TINY, "hardware.threads=1", "hardware.processes=2", "limit_train=480", "batch_size=4", "epochs=2")
 
 
 def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:

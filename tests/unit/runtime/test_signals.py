@@ -79,8 +79,9 @@ def test_under_a_launcher_the_echo_of_the_first_only_asks_and_a_later_one_ends_a
     on_signal(signal.SIGTERM, None)  # on the way out, too
     signals._requests.since -= signals.ECHO
     with stop_between_steps():
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit) as ended:
             on_signal(signal.SIGINT, None)
+        assert ended.value.code == 130
         signals._requests.number = None
 
 
