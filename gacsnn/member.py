@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -36,7 +37,8 @@ def main() -> int:
         ended = Ended(None, RuntimeError("".join(traceback.format_exception(error))))
     finally:
         end_at_once()
-        pipe.send(ended)
+        with suppress(OSError):  # the one who would hear it has ended
+            pipe.send(ended)
         pipe.close()
     return 0
 

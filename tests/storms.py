@@ -29,7 +29,7 @@ from watched import PATIENCE, OnTerminal, children, finished, has_begun, kill, m
 # A run by two processes that takes seconds: its steps, its saves and its evaluations are all long enough to be hit.
 RUN = (
     *("hardware=cpu", "hardware.threads=1", "hardware.processes=2", "model.width=0.05", "T=2", "epochs=3"),
-    *("limit_train=160", "limit_eval=96", "batch_size=16", "augmentation=cutmix", "save_every_minutes=0.001"),
+    *("limit_train=128", "limit_eval=64", "batch_size=16", "augmentation=cutmix", "save_every_minutes=0.001"),
 )
 # What is waited for before a kill, and the longest delay after it.
 AIMS = {"step": 0.3, "save": 0.002, "epoch's end": 0.01, "validation": 0.1, "test": 0.1}

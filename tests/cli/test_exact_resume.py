@@ -164,6 +164,7 @@ def test_an_epoch_that_ends_with_max_steps_is_ended_by_who_goes_on(
     assert read_result(tmp_path / "run")["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_a_kill_loses_no_more_than_what_was_not_saved_yet(launch: Launch, tmp_path: Path) -> None:
     options = (*TINY, "hardware.threads=1", "limit_train=1000", "batch_size=4", "epochs=2", "augmentation=cutmix")
     process = start(tmp_path, *options, "save_every_minutes=0.0005", "output_dir=run")
@@ -309,11 +310,18 @@ def test_another_number_of_gpus_is_said(launch: Launch, tmp_path: Path) -> None:
     assert "GPUs: 5 when this run was saved, 0 now" in warning
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, REQUEUE)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGUSR1, REQUEUE, marks=pytest.mark.slow),
+    ],
+)
 def test_a_real_signal_is_noticed_after_the_step_at_work(
     number: signal.Signals, code: int, launch: Launch, tmp_path: Path
 ) -> None:
-    options = (*TINY, "hardware.threads=1", "limit_train=1000", "batch_size=4", "epochs=2")
+    options = (*TINY, "hardware.threads=1", "limit_train=400", "batch_size=4", "epochs=2")
     process = start(tmp_path, *options, "output_dir=run")
     wait_for(lambda: (tmp_path / "run" / "tensorboard").exists(), process)
     time.sleep(random.Random(0).uniform(0.2, 0.6))

@@ -181,6 +181,7 @@ def test_more_processes_than_images_are_refused(launch: Launch, tmp_path: Path) 
     assert said == "batch_size=2: cannot be shared by 3 processes; take at most 2"
 
 
+@pytest.mark.slow
 def test_batch_norms_of_their_own_are_refused_where_one_would_have_no_image(launch: Launch, tmp_path: Path) -> None:
     options = (*TINY, "limit_train=33", "batch_size=16", "hardware.processes=2", "hardware.sync_batchnorm=false")
     code, _out, err = launch(*options, "output_dir=run")
@@ -232,7 +233,7 @@ def test_a_mistake_that_the_processes_find_is_one_line(launch: Launch, tmp_path:
     [
         pytest.param(signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        signal.SIGUSR1,
+        pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_stops_all_after_the_same_step(number: signal.Signals, launch: Launch, tmp_path: Path) -> None:
@@ -253,7 +254,8 @@ def test_a_signal_stops_all_after_the_same_step(number: signal.Signals, launch: 
     assert read_metrics(tmp_path / "run") == read_metrics(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
 def test_one_that_is_killed_ends_the_others_and_the_run_goes_on_later(
     victim: int, launch: Launch, tmp_path: Path
 ) -> None:
