@@ -39,7 +39,7 @@ def show(folders: Sequence[Path], target: Path | None, tolerance: float | None) 
     runs, left_out = collect(folders)
     rows = rows_of(runs)
     if tolerance is not None and not any(published(row) for row in rows):
-        raise InputError(f"report.tolerance={tolerance:g}: none of the {len(rows)} rows has a published figure")
+        raise InputError(f"report.tolerance={tolerance:g}: no row here has a published figure to hold it against")
     target = target or folders[0] / "report"
     target.mkdir(parents=True, exist_ok=True)
     if rows:
