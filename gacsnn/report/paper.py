@@ -12,6 +12,7 @@ from gacsnn.report import figures
 from gacsnn.report.published import elsewhere, published, source_of
 from gacsnn.report.rows import Row, data_of, network_of, rows_of
 from gacsnn.report.runs import LeftOut, Run, collect
+from gacsnn.report.seeds import mean_of
 from gacsnn.report.table import Align, Style, text, write_csv
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
@@ -70,9 +71,9 @@ def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
         "T": [str(row.config.T) for row in rows],
         "settings": [", ".join(f"{name}={value}" for name, value in row.differs.items()) for row in rows],
         "n": [str(len(row.runs)) for row in rows],
-        "top-1 %": cells(rows, "top1"),
-        "last epoch %": cells(rows, "last_epoch_top1"),
-        "validation %": cells(rows, "validation_top1"),
+        "top-1 %": [mean_of(row, "top1") for row in rows],
+        "last epoch %": [mean_of(row, "last_epoch_top1") for row in rows],
+        "validation %": [mean_of(row, "validation_top1") for row in rows],
         "published %": ["" if found is None else f"{found['top1']:.2f}" for found in there],
         "difference": [signed(difference(row)) for row in rows],
         "params M": [f"{row.runs[0].result['params'] / 1e6:.2f}" for row in rows],
@@ -83,12 +84,6 @@ def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
         "epoch by": [selected_by(row) for row in rows],
     }
     return {name: column for name, column in made.items() if any(column)}
-
-
-def cells(rows: Sequence[Row], name: str) -> list[str]:
-    """Mean ± deviation; where not all runs of a row know the figure, how many do."""
-    stats = [(row.stat(name), len(row.runs)) for row in rows]
-    return ["" if stat is None else f"{stat}" + (f" (n={stat.n})" if stat.n < n else "") for stat, n in stats]
 
 
 def quantity(row: Row, name: str) -> str:

@@ -92,13 +92,26 @@ def network_of(config: Config) -> str:
 def differing(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
     """The settings by which a row differs from any other of the same label, with their values here."""
     others = [other for other in rows if label_of(other.config) == label_of(row.config)]
-    names = dict.fromkeys(name for other in others for name in other.settings)
-    here = flat(to_dict(row.config))
-    return {
-        name: row.settings.get(name, here.get(name, MISSING))
-        for name in names
-        if any(other.settings.get(name, MISSING) != row.settings.get(name, MISSING) for other in others)
-    }
+    return {name: value_of(row, name) for name in varying(others)}
+
+
+def varying(rows: Sequence[Row]) -> list[str]:
+    """The settings that are not the same in all rows; but for those that only some choices of a group have, which follow it."""
+    names = dict.fromkeys(name for row in rows for name in row.settings)
+    found = [name for name in names if len({repr(value_of(row, name)) for row in rows}) > 1]
+    chosen = {name.removesuffix("name") for name in found if name.endswith(".name")}
+    return [
+        name
+        for name in found
+        if name.rpartition(".")[0] + "." not in chosen
+        or name.endswith(".name")
+        or all(value_of(row, name) != MISSING for row in rows)
+    ]
+
+
+def value_of(row: Row, name: str) -> Any:
+    """A setting; where it has its default, which `identity` leaves out, that."""
+    return row.settings.get(name, flat(to_dict(row.config)).get(name, MISSING))
 
 
 def by_seed(row: Row, value: Callable[[Run], float | None]) -> dict[int, float]:
