@@ -27,7 +27,8 @@ def seed_table(rows: Sequence[Row]) -> Table:
     made["energy mJ"] = numbers([None if (s := row.stat("energy_mj")) is None else s.mean for row in rows]), "right"
     columns = {name: (cells, align) for name, (cells, align) in made.items() if any(cells)}
     cells: list[tuple[str, ...]] = list(zip(*(column for column, _ in columns.values()), strict=True))
-    return cells, list(columns), [align for _, align in columns.values()]
+    aligned: list[Align] = [align for _, align in columns.values()]
+    return cells, list(columns), aligned
 
 
 def mean_of(row: Row, name: str) -> str:
