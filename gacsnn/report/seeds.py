@@ -25,7 +25,9 @@ def seed_table(rows: Sequence[Row]) -> Table:
     for header, name in (("validation top-1 %", "validation_top1"), ("test top-1 %", "top1")):
         made[header] = [mean_of(row, name) for row in rows], "right"
     made["energy mJ"] = numbers([None if (s := row.stat("energy_mj")) is None else s.mean for row in rows]), "right"
-    columns = {name: (cells, align) for name, (cells, align) in made.items() if any(cells)}
+    columns: dict[str, tuple[list[str], Align]] = {
+        name: (cells, align) for name, (cells, align) in made.items() if any(cells)
+    }
     cells: list[tuple[str, ...]] = list(zip(*(column for column, _ in columns.values()), strict=True))
     aligned: list[Align] = [align for _, align in columns.values()]
     return cells, list(columns), aligned
