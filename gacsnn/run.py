@@ -15,6 +15,7 @@ TASKS = {
     "evaluate": "gacsnn.tasks.evaluate",
     "energy": "gacsnn.tasks.energy",
     "study": "gacsnn.tasks.study",
+    "table": "gacsnn.tasks.table",
 }
 
 

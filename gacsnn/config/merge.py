@@ -24,7 +24,7 @@ ARCHITECTURE = ("model", "encoder", "neuron")
 # What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY: dict[str, Any] = {
     "output_dir": True, "resume": True, "task": {"name", "split", "test"}, "energy": True,
-    "study": True, "save_every_minutes": True, "keep_checkpoints": True,
+    "study": True, "runs": True, "report": True, "save_every_minutes": True, "keep_checkpoints": True,
     "dataset": {"root", "download", "check_images"},
     "hardware": {"device", "threads", "workers", "processes", "accumulate"},
 }  # fmt: skip

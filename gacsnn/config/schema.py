@@ -270,6 +270,19 @@ class ShowStudy(Options):
     name: Literal["study"]
 
 
+class ShowTable(Options):
+    name: Literal["table"]
+
+
+class Report(Options):
+    """What tables are checked against."""
+
+    tolerance: NotNegative | None = option(
+        "task=table ends with exit code 1 where a row is further below its published top-1, percentage points",
+        default=None,
+    )
+
+
 class Config(Options):
     """One run."""
 
@@ -284,7 +297,8 @@ class Config(Options):
     augmentation: Augmentation
     hardware: Hardware
     energy: Energy
-    task: Annotated[Train | Evaluate | ShowStudy, Field(discriminator="name")]
+    report: Report = Field(default_factory=Report)
+    task: Annotated[Train | Evaluate | ShowStudy | ShowTable, Field(discriminator="name")]
     seed: int = option("seed of weights, order and augmentation", ge=0, lt=2**32)
     epochs: Count = option("passes over the training split")
     batch_size: Count = option("images a step, over all devices")
@@ -292,6 +306,7 @@ class Config(Options):
     resume: str | None = option("run directory to go on with; auto: the newest of the same config, or a new one")
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
     study: str | None = option("folder of a sweep, which task=study shows")
+    runs: str | list[str] | None = option("folders of runs, which task=table puts into a table", default=None)
     max_steps: Count | None = option("stop training after this many optimizer steps")
     save_every_minutes: Positive | None = option(
         "write a checkpoint within an epoch this often, beside each epoch's; null: only after each epoch", default=10.0

@@ -102,6 +102,20 @@ def pareto(axes: "Axes", trials: "Sequence[FrozenTrial]", front: set[int], objec
     axes.legend()
 
 
+def curves(axes: "Axes", rows: Mapping[str, Sequence[Sequence[float]]]) -> None:
+    """Top-1 by epoch: of each row the mean over its runs, and the range of them as a band."""
+    for label, runs in rows.items():
+        length = min(map(len, runs))
+        epochs = range(1, length + 1)
+        steps = [[run[index] for run in runs] for index in range(length)]
+        (line,) = axes.plot(epochs, [sum(step) / len(step) for step in steps], label=f"{label} (n={len(runs)})")
+        if len(runs) > 1:
+            axes.fill_between(epochs, list(map(min, steps)), list(map(max, steps)), color=line.get_color(), alpha=0.15)
+    axes.locator_params(axis="x", integer=True)
+    axes.set(xlabel="epoch", ylabel="top-1, %", title="Top-1 by epoch: mean and range over seeds")
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
 def importance_bars(axes: "Axes", importance: Mapping[str, float]) -> None:
     bars = axes.barh(list(importance), list(importance.values()))
     axes.invert_yaxis()  # the greatest on top

@@ -13,6 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.errors import InputError
 from gacsnn.report import figures, html
+from gacsnn.report.rows import Row, rows_of
+from gacsnn.report.runs import Run, collect, read, run_directories
+from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_table
 from gacsnn.report.table import Align, numbers, text, write_csv
 from gacsnn.runtime.console import duration, log
 from gacsnn.runtime.files import write_text
@@ -20,13 +23,19 @@ from gacsnn.sweep.claims import effective_trials
 from gacsnn.sweep.status import best_trials
 from gacsnn.sweep.storage import open_storage, run_of, storage_of
 
+MEANS = "by everything but the seed: mean ± standard deviation"
+
 
 def show(folder: Path) -> dict[str, Any]:
     """Show the study of a sweep's folder; write `report/` into it. Returns its name, counts and best trials.
 
+    A plain grid (`-m T=1,2`) has no study: its runs are shown, by everything but the seed.
+
     Raises:
         InputError: when there is no sweep in the folder, or its storage cannot be reached.
     """
+    if folder.is_dir() and not (folder / "study.json").exists() and next(run_directories(folder), None):
+        return show_grid(folder)
     study, objectives = load(folder)
     trials = effective_trials(study)
     best = best_trials(study)
@@ -39,16 +48,53 @@ def show(folder: Path) -> dict[str, Any]:
     drawn = draw_all(study, trials, objectives, importance, report)
     heading, table = describe(study, trials, objectives), trial_table(rows)
     shares = [(name, f"{share:.2f}") for name, share in importance.items()]
-    page = html.render("study.html", name=study.study_name, heading=heading, figures=drawn, shares=shares, trials=table)
+    by_seed = seed_rows(trials, folder)
+    means = seed_table(by_seed) if by_seed else None
+    page = html.render(
+        "study.html", name=study.study_name, heading=heading, figures=drawn, shares=shares, trials=table, means=means
+    )
     write_text(report / "study.html", page)
     lines = [*heading, "", *text(*table), ""]
+    if means:
+        lines += [MEANS, *text(*means), ""]
     if shares:
         lines += ["importance of the parameters (of what varies in the first objective)"]
         lines += [*text(shares, ["parameter", "share"], ["left", "right"]), ""]
-    lines += [f"best: trial {trial.number} -> {run_of(trial, folder)}" for trial in best]
+    if by_seed and len(objectives) == 1:
+        lines += best_mean(by_seed, objectives[0], study.directions[0] == optuna.study.StudyDirection.MAXIMIZE)
+    elif not by_seed:
+        lines += [f"best: trial {trial.number} -> {run_of(trial, folder)}" for trial in best]
     log.info("\n".join([*lines, "", f"figures and study.html in {report}"]))
     counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
     return {"study": study.study_name, "trials": counts, "best": [trial.number for trial in best]}
+
+
+def seed_rows(trials: list[FrozenTrial], folder: Path) -> list[Row]:
+    """The complete trials by everything but the seed; none, where no settings were run with several seeds."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and "run" in trial.user_attrs]
+    runs = [read(path) for path in dict.fromkeys(run_of(trial, folder) for trial in complete) if path.is_dir()]
+    rows = rows_of(run for run in runs if isinstance(run, Run))
+    return rows if repeated(rows) else []
+
+
+def best_mean(rows: list[Row], objective: str, higher: bool) -> list[str]:
+    """The settings with the best mean, said as such: one seed of them is no better than the others."""
+    best = best_row(rows, objective, higher)
+    if best is None or len(rows) == 1:
+        return []
+    return [f"best mean over seeds: {named(best, rows)}, {objective} {mean_of(best, objective)}, n={len(best.runs)}"]
+
+
+def show_grid(folder: Path) -> dict[str, Any]:
+    """The runs of a plain grid, which nobody has compared: means over seeds, and what was left out."""
+    runs, left_out = collect([folder])
+    rows = rows_of(runs)
+    lines = [f"{folder}: a plain grid, of which {len(runs)} runs have ended", ""]
+    if rows:
+        lines += [MEANS, *text(*seed_table(rows)), ""]
+    lines += [f"left out: {left.path}: {left.reason}" for left in left_out]
+    log.info("\n".join([*lines, f"python launch.py task=table runs={folder} writes tables and curves of them"]))
+    return {"study": None, "runs": len(runs), "left_out": len(left_out)}
 
 
 def load(folder: Path) -> tuple[optuna.Study, list[str]]:

@@ -6,7 +6,7 @@ from typing import get_args
 
 from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, config_hash, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
-from gacsnn.config.schema import Config, Evaluate, Folder, ShowStudy, Train
+from gacsnn.config.schema import Config, Evaluate, Folder, ShowStudy, ShowTable, Train
 from gacsnn.errors import InputError, other_steps
 from gacsnn.runtime.cores import visible_gpus
 from gacsnn.runtime.files import check_file, check_root
@@ -45,6 +45,10 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
     config = with_processes(config)
     if isinstance(config.task, ShowStudy) and config.study is None:
         raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
+    if isinstance(config.task, ShowTable) and not config.runs:
+        raise InputError(
+            "task=table: runs=FOLDER says which, such as runs=multirun/paper_cifar or runs=[outputs,multirun]"
+        )
     return config
 
 

@@ -1,8 +1,9 @@
 """task=study: a study as a table, figures and a page."""
 
 from pathlib import Path
+from statistics import mean, stdev
 
-from program import FOLDER, SEARCH, Launch
+from program import FOLDER, SEARCH, SMALL, Launch, read_result
 
 
 def test_a_study_is_shown(launch: Launch, tmp_path: Path) -> None:
@@ -19,3 +20,39 @@ def test_a_study_is_shown(launch: Launch, tmp_path: Path) -> None:
     page = (report / "study.html").read_text()
     assert page.count("data:image/png;base64,") >= 3
     assert "http" not in page
+
+
+def test_several_seeds_are_shown_as_their_mean_and_none_of_them_is_the_best(launch: Launch, tmp_path: Path) -> None:
+    searched = ("sweeps=seeds", "+hydra.sweeper.params.encoder='choice(gac,direct)'", "seed=choice(0,1,2)")
+    assert launch("-m", *searched, *SMALL).code == 0
+    code, out, err = launch("task=study", "study=multirun/seeds-digits-resnet8")
+    assert code == 0, err
+    assert "by everything but the seed: mean ± standard deviation" in out
+    runs = [read_result(path.parent) for path in (tmp_path / "multirun").glob("*/*/result.json")]
+    assert len(runs) == 6
+    lines = out.splitlines()
+    means = {}
+    for encoder in ("direct", "gac"):
+        top1s = {
+            split: [run[split] for run in runs if run["encoder"] == encoder] for split in ("validation_top1", "top1")
+        }
+        cells = [f"{mean(values):.2f} ± {stdev(values):.2f}" for values in top1s.values()]
+        (row,) = [line for line in lines if line.split()[:2] == [encoder, "3"]]
+        assert all(cell in row for cell in cells)
+        means[encoder] = mean(top1s["validation_top1"])
+    best = max(means, key=lambda encoder: means[encoder])
+    (said,) = [line for line in lines if line.startswith("best")]
+    assert said.startswith(f"best mean over seeds: encoder={best}, validation_top1 {means[best]:.2f} ± ")
+    page = (tmp_path / "multirun" / "seeds-digits-resnet8" / "report" / "study.html").read_text()
+    assert "By everything but the seed" in page
+
+
+def test_a_plain_grid_is_shown_too(launch: Launch, tmp_path: Path) -> None:
+    assert launch("-m", *SMALL, "T=1,2", "seed=0,1", "hydra.sweep.dir=grid").code == 0
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = launch("task=study", "study=grid")
+    assert code == 0, err
+    assert "a plain grid, of which 4 runs have ended" in out
+    table = [line.split() for line in out.splitlines() if line[:1].isdigit()]
+    assert [(row[0], row[1]) for row in table] == [("1", "2"), ("2", "2")]
+    assert sorted(tmp_path.rglob("*")) == before, "something was written"

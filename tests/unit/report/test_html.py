@@ -39,7 +39,7 @@ class Seen(HTMLParser):
 def page(**values: Any) -> str:
     cells = [(text, "1") for text in HOSTILE]
     filled = {"name": "s", "heading": [], "figures": [], "shares": [], "trials": (cells, ["a", "b"], ["left", "right"])}
-    return render("study.html", **{**filled, **values})
+    return render("study.html", means=None, **{**filled, **values})
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -68,4 +68,4 @@ def test_figures_are_inside_and_nothing_is_fetched(tmp_path: Path) -> None:
 
 def test_a_value_that_is_missing_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
-        render("study.html", name="s")
+        render("study.html", means=None, name="s")

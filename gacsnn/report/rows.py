@@ -1,0 +1,123 @@
+"""Runs that differ by nothing but their seed, as a row with means and standard deviations."""
+
+import math
+import os
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gacsnn.config.merge import MISSING, flat, identity
+from gacsnn.config.saved import to_dict
+from gacsnn.config.schema import Config, Folder
+from gacsnn.report.runs import Run
+
+
+@dataclass(frozen=True)
+class Stat:
+    """A figure over runs: n of them know it. `sd` is the sample's standard deviation (n - 1); nan for one run."""
+
+    mean: float
+    sd: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if self.n == 1 else f"{self.mean:.2f} ± {self.sd:.2f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs of the same settings. `differs` are the settings by which it differs from rows of the same network."""
+
+    runs: Sequence[Run]
+    settings: dict[str, Any]
+    differs: dict[str, Any]
+
+    @property
+    def config(self) -> Config:
+        return self.runs[0].config
+
+    def values(self, name: str) -> list[float]:
+        return [run.result[name] for run in self.runs if run.result.get(name) is not None]
+
+    def stat(self, name: str) -> Stat | None:
+        """Of a key of `result.json`; None where no run knows it."""
+        values = self.values(name)
+        if not values:
+            return None
+        # To the nearest of what doubles can tell: runs that agree have a deviation of 0, and not of 1e-15.
+        return Stat(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan, len(values))
+
+
+def rows_of(runs: Iterable[Run]) -> list[Row]:
+    """Runs grouped by everything but the seed, in the order of data set, network, encoder, T and settings."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(repr(sorted(settings_of(run.config).items())), []).append(run)
+    made = [Row(sorted(group, key=seed_of), settings_of(group[0].config), {}) for group in groups.values()]
+    made.sort(key=lambda row: (*label_of(row.config), repr(row.settings)))
+    return [Row(row.runs, row.settings, differing(row, made)) for row in made]
+
+
+def seed_of(run: Run) -> int:
+    return run.config.seed
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """All that says what is run, but for the seed; and, for images in a folder, which folder: another may be other data."""
+    settings = flat(identity(config))
+    del settings["seed"]
+    if isinstance(config.dataset, Folder):
+        settings["dataset.root"] = os.path.normpath(config.dataset.root)
+    return settings
+
+
+def label_of(config: Config) -> tuple[str, str, str, int]:
+    """What names a row in a published table: data, network, encoder, T."""
+    return data_of(config), network_of(config), config.encoder.name, config.T
+
+
+def data_of(config: Config) -> str:
+    if config.dataset.name == "image_folder":
+        return f"images in {Path(os.path.normpath(config.dataset.root)).name}/"
+    return "synthetic data" if config.dataset.name == "synthetic" else config.dataset.name
+
+
+def network_of(config: Config) -> str:
+    name = config.model.name if config.model.stages is None else f"{config.model.name}, own stages"
+    return name if config.model.width == 1 else f"{name} x{config.model.width:g}"
+
+
+def differing(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    """The settings by which a row differs from any other of the same label, with their values here."""
+    others = [other for other in rows if label_of(other.config) == label_of(row.config)]
+    return {name: value_of(row, name) for name in varying(others)}
+
+
+def varying(rows: Sequence[Row]) -> list[str]:
+    """The settings that are not the same in all rows; but for those that only some choices of a group have, which follow it."""
+    names = dict.fromkeys(name for row in rows for name in row.settings)
+    found = [name for name in names if len({repr(value_of(row, name)) for row in rows}) > 1]
+    chosen = {name.removesuffix("name") for name in found if name.endswith(".name")}
+    return [
+        name
+        for name in found
+        if name.rpartition(".")[0] + "." not in chosen
+        or name.endswith(".name")
+        or all(value_of(row, name) != MISSING for row in rows)
+    ]
+
+
+def value_of(row: Row, name: str) -> Any:
+    """A setting; where it has its default, which `identity` leaves out, that."""
+    return row.settings.get(name, flat(to_dict(row.config)).get(name, MISSING))
+
+
+def by_seed(row: Row, value: Callable[[Run], float | None]) -> dict[int, float]:
+    """A figure by seed; of runs with the same seed and settings the first."""
+    found: dict[int, float] = {}
+    for run in row.runs:
+        if (known := value(run)) is not None:
+            found.setdefault(run.config.seed, known)
+    return found

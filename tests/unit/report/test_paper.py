@@ -1,0 +1,233 @@
+"""Runs in the published layout: which are averaged, what stands beside them, what is left out."""
+
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from program import Launch, config, pixels_of, read_csv, refused
+
+from gacsnn.models import create_model
+from gacsnn.report.paper import MissedError, show
+from gacsnn.report.published import known, published
+from gacsnn.report.rows import Row, rows_of
+from gacsnn.report.runs import Run, collect
+from gacsnn.runtime.run_dir import RunDirectory
+
+CIFAR = ("experiment=cifar10_gac_r18_t4", "dataset.root=data")
+RESULT: dict[str, Any] = {
+    **{
+        "top1": 95.0,
+        "top5": 99.0,
+        "loss": 0.2,
+        "firing_rate": 0.15,
+        "energy_mj": 1.2,
+        "energy_full_mj": 3.4,
+        "sops": 1e6,
+    },
+    **{
+        "params": 12_630_000,
+        "epochs": 2,
+        "selected_by": "best",
+        "validation_top1": 96.0,
+        "split": "test",
+        "images": 10,
+    },
+    **{"train_seconds": 1.0, "images_per_second": 10.0, "git_commit": "abc", "device": "cpu", "config_hash": "x"},
+}
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """A run directory as a training leaves it: by the name of its folder, its options, and what its result says."""
+
+    def made(name: str, *options: str, **result: Any) -> Path:
+        run_dir = RunDirectory(tmp_path / "runs" / name)
+        run_dir.checkpoints.mkdir(parents=True)
+        run_dir.write_config(config(*options))
+        for epoch in (1, 2):
+            run_dir.append_metrics({"epoch": epoch, "validation_top1": 40.0 * epoch, "train_top1": 30.0})
+        run_dir.write_result({**RESULT, **result})
+        return run_dir.path
+
+    return made
+
+
+def table(tmp_path: Path) -> list[dict[str, str]]:
+    show([tmp_path / "runs"], None, None)
+    return read_csv(tmp_path / "runs" / "report" / "table.csv")
+
+
+def test_seeds_are_averaged_and_the_published_figure_stands_beside_them(
+    tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top1s = [96.0, 96.5, 96.4]
+    for seed, top1 in enumerate(top1s):
+        write(f"{seed}", *CIFAR, f"seed={seed}", top1=top1)
+    (row,) = table(tmp_path)
+    assert (row["data"], row["network"], row["encoder"], row["T"]) == ("cifar10", "resnet18", "gac", "4")
+    assert float(row["top1_mean"]) == pytest.approx(statistics.fmean(top1s))
+    assert float(row["top1_sd"]) == pytest.approx(statistics.stdev(top1s))
+    assert (row["top1_n"], row["seeds"], row["published_top1"]) == ("3", "0;1;2", "96.24")
+    assert float(row["difference"]) == pytest.approx(statistics.fmean(top1s) - 96.24)
+    assert "arXiv 2308.06582" in row["source"]
+    assert [Path(path).name for path in row["runs"].split(";")] == ["0", "1", "2"]
+    shown = (tmp_path / "runs" / "report" / "table.md").read_text()
+    assert "96.30 ± 0.26" in shown
+    assert "+0.06" in shown
+    standing = [
+        line.split("|")[1].strip()
+        for line in shown.partition("Published top-1 on cifar10")[2].splitlines()
+        if "|" in line
+    ]
+    assert standing[2:] == [
+        *("Max-ResNet-18", "STAA-SNN", "GAC-resnet18", "GAC-resnet18", "GAC-resnet18", "GAC-resnet18")
+    ]
+    assert pixels_of(tmp_path / "runs" / "report" / "curves.png").std() > 0
+
+
+def test_runs_of_other_settings_are_other_rows_which_say_by_what(tmp_path: Path, write: Write) -> None:
+    write("a", *CIFAR, "seed=0")
+    write("b", *CIFAR, "seed=1")
+    write("c", *CIFAR, "seed=2", "optimizer.lr=0.05")
+    write("d", *CIFAR, "seed=2", "optimizer.lr=0.05", "epochs=100")
+    write("e", *CIFAR, "seed=2", "T=6")
+    rows = table(tmp_path)
+    settings = {Path(row["runs"].split(";")[0]).name: row["settings"] for row in rows}
+    assert settings == {
+        "a": "optimizer.lr=0.1 epochs=250",
+        "c": "optimizer.lr=0.05 epochs=250",
+        "d": "optimizer.lr=0.05 epochs=100",
+        "e": "",
+    }
+    assert sorted(row["top1_n"] for row in rows) == ["1", "1", "1", "2"]
+
+
+def test_copies_and_folders_are_other_data_and_have_nothing_published(tmp_path: Path, write: Write) -> None:
+    folder = ("dataset=image_folder", "model=resnet18", "T=4")
+    write("a", *CIFAR)
+    write("b", *folder, "dataset.root=data/cifar10-jpeg")
+    write("c", *folder, "dataset.root=other/cifar10-jpeg")
+    write("d", "dataset=synthetic", "model=resnet18")
+    rows = table(tmp_path)
+    assert [row["data"] for row in rows] == ["cifar10", *["images in cifar10-jpeg/"] * 2, "synthetic data"]
+    assert [bool(row["published_top1"]) for row in rows] == [True, False, False, False]
+    assert [row["settings"] for row in rows[1:3]] == [f"dataset.root={root}/cifar10-jpeg" for root in ("data", "other")]
+    assert "SYNTHETIC DATA" in (tmp_path / "runs" / "report" / "table.md").read_text()
+
+
+def test_narrow_networks_and_parts_of_the_test_split_have_nothing_published(tmp_path: Path, write: Write) -> None:
+    write("a", *CIFAR, "model.width=0.5")
+    write("b", *CIFAR, "limit_eval=100")
+    rows = table(tmp_path)
+    assert {row["network"] for row in rows} == {"resnet18", "resnet18 x0.5"}
+    assert [row["published_top1"] for row in rows] == ["", ""]
+
+
+def test_what_is_left_out_is_listed_with_its_reason(
+    tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("whole", *CIFAR)
+    (write("unfinished", *CIFAR) / "result.json").unlink()
+    (write("damaged", *CIFAR) / "result.json").write_text('{"top1": 9')
+    later = write("later", *CIFAR) / "config.yaml"
+    later.write_text(later.read_text().replace("schema: ", "schema: 9"))
+    write("measured", "task=evaluate", "checkpoint=x.pt")
+    (write("other", *CIFAR) / ".taken_over").write_text("another")
+    found = show([tmp_path / "runs"], None, None)
+    assert found == {"rows": 1, "runs": 1, "left_out": 5}
+    shown = (tmp_path / "runs" / "report" / "table.md").read_text()
+    reasons = {
+        line.split(":")[1].strip().rpartition("/")[2]: line
+        for line in shown.splitlines()
+        if line.startswith("- left out")
+    }
+    assert set(reasons) == {"unfinished", "damaged", "later", "measured", "other"}
+    assert "not finished: 2 of 250 epochs" in reasons["unfinished"]
+    assert "is damaged" in reasons["damaged"]
+    assert "a later one is needed" in reasons["later"]
+    assert "a measurement (task=evaluate), and no training" in reasons["measured"]
+
+
+def test_a_row_that_misses_its_published_figure_ends_with_a_code(tmp_path: Path, write: Write) -> None:
+    write("a", *CIFAR, top1=95.9)
+    assert show([tmp_path / "runs"], tmp_path / "here", 0.5)["rows"] == 1
+    with pytest.raises(MissedError, match=r"cifar10 resnet18 gac T=4: .* below the published") as missed:
+        show([tmp_path / "runs"], tmp_path / "here", 0.3)
+    assert missed.value.exit_code == 1
+    assert (tmp_path / "here" / "table.tex").exists()
+
+
+def test_the_command(launch: Launch, tmp_path: Path, write: Write) -> None:
+    write("a", *CIFAR)
+    code, out, err = launch("task=table", "runs=runs", "output_dir=table")
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "table").iterdir()} == {
+        "table.md",
+        "table.tex",
+        "table.csv",
+        "curves.png",
+    }
+    assert launch("task=table", "runs=[runs,runs]", "output_dir=table").out == out
+    code, _out, err = launch("task=table", "runs=runs", "report.tolerance=0.5", "output_dir=table")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("error: report.tolerance=0.5: cifar10 resnet18 gac T=4: 95.00 is 1.24 below")
+
+
+def test_mistakes_are_one_line(launch: Launch, tmp_path: Path, write: Write) -> None:
+    assert refused(launch, tmp_path, "task=table").startswith("task=table: runs=FOLDER says which")
+    assert refused(launch, tmp_path, "task=table", "runs=nope") == "runs=nope: no such folder"
+    (tmp_path / "empty").mkdir()
+    assert "no run directory in it" in refused(launch, tmp_path, "task=table", "runs=empty")
+    write("a", "seed=1")
+    said = refused(launch, tmp_path, "task=table", "runs=runs", "report.tolerance=1")
+    assert said == "report.tolerance=1: no row here has a published figure to hold it against"
+
+
+def test_every_published_row_is_a_config_of_ours_with_its_parameters() -> None:
+    for there in known()["rows"]:
+        depth = there["model"].removeprefix("resnet")
+        made = config(f"experiment={there['dataset']}_{there['encoder']}_r{depth}_t{there['T']}", "dataset.root=data")
+        row = Row([Run(Path(), made, {}, [])], {}, {})
+        assert published(row) == there
+        model = create_model(
+            there["model"], T=there["T"], num_classes={"cifar10": 10, "cifar100": 100, "imagenet": 1000}[there["dataset"]],
+            encoder=there["encoder"], layout=made.model.layout,
+        )  # fmt: skip
+        assert sum(p.numel() for p in model.parameters()) == pytest.approx(there["params"], rel=0.01)
+        assert there["source"] in known()["sources"]
+
+
+@settings(deadline=None)  # the first config takes a while to be composed
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.1, 0.2])), min_size=1, max_size=12))
+def test_runs_are_grouped_by_everything_but_the_seed(pairs: list[tuple[int, float]]) -> None:
+    base = config()
+    runs = []
+    for index, (seed, lr) in enumerate(pairs):
+        optimizer = base.optimizer.model_copy(update={"lr": lr})
+        made = base.model_copy(update={"seed": seed, "optimizer": optimizer})
+        runs.append(Run(Path(str(index)), made, {"top1": float(index)}, []))
+    rows = rows_of(runs)
+    assert sorted(run.path.name for row in rows for run in row.runs) == sorted(run.path.name for run in runs)
+    for row in rows:
+        (rate,) = {run.config.optimizer.lr for run in row.runs}
+        assert row.differs == ({"optimizer.lr": rate} if len(rows) > 1 else {})
+        values = [run.result["top1"] for run in row.runs]
+        stat = row.stat("top1")
+        assert stat is not None
+        assert (stat.mean, stat.n) == (pytest.approx(statistics.fmean(values)), len(values))
+    assert len({row.config.optimizer.lr for row in rows}) == len(rows)
+
+
+def test_folders_within_folders_are_found_once(tmp_path: Path, write: Write) -> None:
+    write("a/b/c", *CIFAR)
+    write("a/d", *CIFAR, "seed=1")
+    runs, left_out = collect([tmp_path, tmp_path / "runs" / "a"])
+    assert (len(runs), left_out) == (2, [])
+    assert json.loads((runs[0].path / "result.json").read_text()) == runs[0].result

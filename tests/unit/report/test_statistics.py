@@ -1,0 +1,90 @@
+"""Intervals and tests of paired differences, against scipy's and against what they should say of known draws."""
+
+import math
+import random
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from gacsnn.report.statistics import flip_test, holm, interval, paired, seeds_to_decide, t_test, verdict
+
+VALUES = st.lists(st.floats(-10, 10).map(lambda x: round(x, 2)), min_size=2, max_size=8)
+
+
+@given(VALUES)
+def test_the_interval_is_students(values: list[float]) -> None:
+    low, high = interval(values)
+    if statistics.stdev(values) == 0:
+        assert (low, high) == (values[0], values[0])
+    else:
+        expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert (low, high) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9)
+    assert all(map(math.isnan, interval(values[:1])))
+
+
+@settings(deadline=None)
+@given(VALUES)
+def test_the_tests_are_scipys(values: list[float]) -> None:
+    if statistics.stdev(values) > 0:
+        assert t_test(values) == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue, abs=1e-9)
+    exact = stats.permutation_test(
+        (np.array(values),), np.sum, permutation_type="samples", alternative="greater", n_resamples=np.inf
+    )
+    assert flip_test(values) == pytest.approx(exact.pvalue, abs=1e-9)
+
+
+def test_many_pairs_are_flipped_at_random_and_agree_with_all_flips() -> None:
+    generator = random.Random(1)
+    values = [generator.gauss(0.4, 1) for _ in range(17)]
+    exact = stats.permutation_test(
+        (np.array(values),), np.sum, permutation_type="samples", alternative="greater", n_resamples=np.inf
+    ).pvalue
+    assert flip_test(values) == pytest.approx(exact, abs=4 * math.sqrt(exact / 100_000))
+    assert flip_test(values) == flip_test(values)
+
+
+def test_pairs_are_of_the_same_seed() -> None:
+    found = paired({1: 5.0, 2: 6.0, 3: 7.5, 9: 100.0}, {3: 6.0, 2: 5.0, 1: 4.5, 8: 0.0}, by=0.2)
+    assert (found.n, found.mean) == (3, pytest.approx(1.0))
+    assert found.p_t == pytest.approx(stats.ttest_rel([5, 6, 7.5], [4.7, 5.2, 6.2], alternative="greater").pvalue)
+    with pytest.raises(ValueError, match="no seed is in both"):
+        paired({1: 1.0}, {2: 1.0})
+    assert math.isnan(paired({1: 1.0}, {1: 0.0}).p_flips)
+
+
+def test_what_is_not_there_is_found_as_seldom_as_promised_and_what_is_there_as_often() -> None:
+    generator = random.Random(2)
+    count = seeds_to_decide(1.0, 1.0)
+    assert count is not None
+    found = {0.0: 0, 1.0: 0}
+    for mean in found:
+        for _ in range(2000):
+            found[mean] += t_test([generator.gauss(mean, 1) for _ in range(count)]) < 0.05
+    assert 0.03 < found[0.0] / 2000 < 0.07
+    assert 0.77 < found[1.0] / 2000 < 0.85
+
+
+def test_verdicts() -> None:
+    def said(*differences: float) -> str:
+        found = paired(dict(enumerate(differences)), dict.fromkeys(range(len(differences)), 0.0), by=0.3)
+        return verdict(found, found.p_t)
+
+    assert said(1.0, 1.1, 0.9, 1.05, 1.0) == "supported"
+    assert said(0.0, 0.1, -0.1, 0.05, 0.0) == "refuted"
+    assert said(0.3, 2.0, -1.0) == "undecided"
+    assert said(5.0) == "undecided"
+
+
+def test_holm_is_that_of_the_paper() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_hopeless_differences_have_no_number_of_seeds() -> None:
+    assert seeds_to_decide(0.001, 1.0) is None
+    assert seeds_to_decide(1.0, 0.0) == 2
