@@ -191,6 +191,7 @@ def kill_in_a_write(process: subprocess.Popen[str], checkpoints: Path) -> bool:
     return any(checkpoints.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(launch: Launch, tmp_path: Path) -> None:
     options = (
         "hardware=cpu",

@@ -111,6 +111,7 @@ def test_ctrl_c_saves_the_trial_and_the_sweep_goes_on_later(tmp_path: Path) -> N
     assert [owner for owner in owners if process_start(owner["pid"]) == owner["start"]] == [], "a worker lives on"
 
 
+@pytest.mark.slow
 def test_trials_of_a_sweep_whose_supervisor_is_killed_are_taken_up(tmp_path: Path) -> None:
     """The workers' standard output breaks with it: that is not the trials' fault."""
     command = ("-m", *SEARCH, "epochs=2000", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
@@ -196,6 +197,7 @@ def test_a_sweep_with_resume_auto_keeps_its_trials_in_its_folder(launch: Launch,
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_two_terminals_share_one_study(tmp_path: Path) -> None:
     command = ("-m", *SEARCH, "hydra.sweeper.n_trials=6")
     processes = [start(tmp_path, *command) for _ in range(2)]

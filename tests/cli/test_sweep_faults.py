@@ -17,7 +17,7 @@ def lines(process: "subprocess.Popen[str]", seconds: float = 120) -> list[str]:
     return out.splitlines()
 
 
-@pytest.mark.parametrize("storage", ["null", "journal:trials.log"])
+@pytest.mark.parametrize("storage", ["null", pytest.param("journal:trials.log", marks=pytest.mark.slow)])
 def test_a_study_whose_folder_is_removed_ends_in_one_line(tmp_path: Path, storage: str) -> None:
     command = ("-m", *SEARCH, "epochs=1000", "hydra.sweeper.n_trials=3", f"hydra.sweeper.storage={storage}")
     process = start(tmp_path, *command)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from program import Launch, on_a_terminal, start
 
 SEARCH = (
@@ -26,6 +27,7 @@ def test_lines_of_two_workers_are_whole_and_say_whose_they_are(tmp_path: Path) -
     assert sorted(told) == list("1234")
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_one_bar_for_the_study(tmp_path: Path) -> None:
     text = on_a_terminal(tmp_path, *SEARCH, columns=140)
     assert re.search(r"study t_lr-digits-resnet8: +\d+%\|.*\| [1-4]/4 \[.*best validation_top1", text)
