@@ -3,7 +3,7 @@
 import math
 import os
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,12 +112,3 @@ def varying(rows: Sequence[Row]) -> list[str]:
 def value_of(row: Row, name: str) -> Any:
     """A setting; where it has its default, which `identity` leaves out, that."""
     return row.settings.get(name, flat(to_dict(row.config)).get(name, MISSING))
-
-
-def by_seed(row: Row, value: Callable[[Run], float | None]) -> dict[int, float]:
-    """A figure by seed; of runs with the same seed and settings the first."""
-    found: dict[int, float] = {}
-    for run in row.runs:
-        if (known := value(run)) is not None:
-            found.setdefault(run.config.seed, known)
-    return found
