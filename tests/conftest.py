@@ -19,8 +19,18 @@ pytest.register_assert_rewrite("program", "studies", "networks", "published", "s
 from databases import Server  # noqa: E402
 from program import ROOT, Launch, Outcome  # noqa: E402
 
+from gacsnn.runtime import signals  # noqa: E402
+
 if TYPE_CHECKING:
     from fidelity import Case
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked() -> Iterator[None]:
+    """A signal to one test, heard by the handlers that an earlier one left, asks no later test to stop."""
+    signals._requests.number = None
+    yield
+    signals._requests.number = None
 
 
 @pytest.fixture

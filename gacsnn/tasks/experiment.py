@@ -38,7 +38,7 @@ class Experiment:
 
     def image_size(self) -> tuple[int, int]:
         """Height and width of what the network sees."""
-        image, _ = self.splits.test[0, 0]
+        image, _ = self.splits.train[0, 0]
         return image.shape[-2], image.shape[-1]
 
     def loader(self, images: Images, shuffle: bool = False) -> AbstractContextManager[Loader]:

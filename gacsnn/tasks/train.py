@@ -66,9 +66,11 @@ def fit(
     """Train from the beginning, or from a checkpoint, given with its content; then test."""
     config, splits, group = experiment.config, experiment.splits, experiment.machine.group
     assert isinstance(config.task, Train)
-    experiment.model.accumulate(
-        fitting_parts(experiment.model, config, experiment.normalise, experiment.machine, experiment.image_size())
-    )
+    parts = config.hardware.accumulate
+    if parts == "auto":
+        size = experiment.image_size()
+        parts = fitting_parts(experiment.model, config, experiment.normalise, experiment.machine, size)
+    experiment.model.accumulate(parts)
     trainer = Trainer(experiment.model, config, experiment.machine, experiment.normalise, len(splits.train))
     if saved is not None:
         path, content = saved

@@ -91,7 +91,7 @@ def step_memory(
 def fitting_parts(
     model: SpikingResNet, config: Config, normalise: Normalise, machine: Machine, size: tuple[int, int]
 ) -> int:
-    """`hardware.accumulate`, or for `auto` the fewest parts that fit into the memory that is free; of all processes the most.
+    """The fewest parts that fit into the memory that is free; of all processes the most.
 
     Args:
         size: height and width of an image.
@@ -99,8 +99,6 @@ def fitting_parts(
     Raises:
         InputError: on all processes, when one has too little memory for any number of parts.
     """
-    if config.hardware.accumulate != "auto":
-        return config.hardware.accumulate
     free, images = free_memory(machine.device), max(shares_of(config.batch_size, machine.group.size))
     parts, needed = 1, [step_memory(model, config, normalise, machine, size, 1)]
     while needed[-1] > USABLE * free and 2 * parts <= images:

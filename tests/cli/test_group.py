@@ -190,6 +190,7 @@ def test_batch_norms_of_their_own_are_refused_where_one_would_have_no_image(laun
     assert launch(*options, "limit_train=64", "output_dir=run").code == 0
 
 
+@pytest.mark.slow
 def test_another_number_of_processes_goes_on_and_says_what_that_means(launch: Launch, tmp_path: Path) -> None:
     assert launch(*TINY, "hardware.processes=2", "output_dir=run").code == 0
     code, out, err = launch("resume=run", "epochs=2", "hardware.processes=1")

@@ -37,6 +37,7 @@ def test_a_search_keeps_its_trials_and_reads_the_test_split_of_the_best_only(lau
     check_whole(tmp_path, 4)
 
 
+@pytest.mark.slow
 def test_one_worker_repeats_itself_and_an_interruption_changes_no_parameter(launch: Launch, tmp_path: Path) -> None:
     search = ("-m", *SEARCH, "hydra.sweeper.sampler.n_startup_trials=2")
     launch(*search, "hydra.sweeper.n_trials=4", "hydra.sweeper.study_name=whole")
@@ -76,6 +77,7 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     assert len(study.trials) > 8, "no kill hit a trial"
 
 
+@pytest.mark.slow
 def test_a_killed_trial_is_failed_and_taken_up_from_its_last_epoch(tmp_path: Path, launch: Launch) -> None:
     command = ("-m", *SEARCH, "epochs=60", "hydra.sweeper.n_trials=1", "hydra.sweeper.test=none")
     process = start(tmp_path, *command)
@@ -136,6 +138,7 @@ def test_workers_share_the_trials(tmp_path: Path) -> None:
     assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 2
 
 
+@pytest.mark.slow
 def test_of_processes_that_conclude_together_one_tests_and_all_end_well(launch: Launch, tmp_path: Path) -> None:
     command = ("-m", *SEARCH, "hydra.sweeper.n_trials=2")
     assert launch(*command, "hydra.sweeper.test=none").code == 0

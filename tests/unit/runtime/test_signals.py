@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,12 +12,9 @@ from gacsnn.runtime.signals import StopRequested, on_signal, stop_between_steps,
 
 
 @pytest.fixture(autouse=True)
-def nothing_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in signals.PASSED_ON:
         monkeypatch.delenv(name, raising=False)
-    signals._requests.number = None
-    yield
-    signals._requests.number = None
 
 
 @pytest.mark.parametrize(
