@@ -227,11 +227,10 @@ def joined(runs: Sequence[Run], value: Callable[[Run], object]) -> str:
 def curves_of(rows: Sequence[Row]) -> dict[str, list[list[float]]]:
     """Top-1 by epoch of each run of each row: on the split that selects, else on the training images."""
     made: dict[str, list[list[float]]] = {}
-    names = [
-        name for name in ("data", "network", "encoder", "T", "settings") if len(set(columns(rows).get(name, []))) > 1
-    ]
+    shown = columns(rows)
+    names = [name for name in ("data", "network", "encoder", "T", "settings") if len(set(shown.get(name, []))) > 1]
     for index, row in enumerate(rows):
-        label = ", ".join(f"T={columns(rows)[n][index]}" if n == "T" else columns(rows)[n][index] for n in names)
+        label = ", ".join(f"T={shown[name][index]}" if name == "T" else shown[name][index] for name in names)
         found = [[top1_of(line) for line in run.metrics] for run in row.runs if run.metrics]
         if found:
             made[label or "top-1"] = found

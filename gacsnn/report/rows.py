@@ -1,10 +1,11 @@
 """Runs that differ by nothing but their seed, as a row with means and standard deviations."""
 
+import itertools
 import math
 import os
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,13 @@ class Stat:
 
 @dataclass(frozen=True)
 class Row:
-    """Runs of the same settings. `differs` are the settings by which it differs from rows of the same network."""
+    """Runs of the same settings. `options` are all of them, with their defaults; `differs` those by which it differs from rows
+    of the same network.
+    """
 
     runs: Sequence[Run]
     settings: dict[str, Any]
+    options: dict[str, Any]
     differs: dict[str, Any]
 
     @property
@@ -52,12 +56,21 @@ class Row:
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:
     """Runs grouped by everything but the seed, in the order of data set, network, encoder, T and settings."""
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, tuple[dict[str, Any], list[Run]]] = {}
     for run in runs:
-        groups.setdefault(repr(sorted(settings_of(run.config).items())), []).append(run)
-    made = [Row(sorted(group, key=seed_of), settings_of(group[0].config), {}) for group in groups.values()]
+        settings = settings_of(run.config)
+        groups.setdefault(repr(sorted(settings.items())), (settings, []))[1].append(run)
+    made = [Row(sorted(found, key=seed_of), s, flat(to_dict(found[0].config)), {}) for s, found in groups.values()]
     made.sort(key=lambda row: (*label_of(row.config), repr(row.settings)))
-    return [Row(row.runs, row.settings, differing(row, made)) for row in made]
+    return [
+        row for _, alike in itertools.groupby(made, lambda row: label_of(row.config)) for row in told_apart([*alike])
+    ]
+
+
+def told_apart(rows: Sequence[Row]) -> list[Row]:
+    """Rows of the same label, with what tells each from the others."""
+    names = varying(rows)
+    return [replace(row, differs={name: value_of(row, name) for name in names}) for row in rows]
 
 
 def seed_of(run: Run) -> int:
@@ -89,12 +102,6 @@ def network_of(config: Config) -> str:
     return name if config.model.width == 1 else f"{name} x{config.model.width:g}"
 
 
-def differing(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
-    """The settings by which a row differs from any other of the same label, with their values here."""
-    others = [other for other in rows if label_of(other.config) == label_of(row.config)]
-    return {name: value_of(row, name) for name in varying(others)}
-
-
 def varying(rows: Sequence[Row]) -> list[str]:
     """The settings that are not the same in all rows; but for those that only some choices of a group have, which follow it."""
     names = dict.fromkeys(name for row in rows for name in row.settings)
@@ -111,4 +118,4 @@ def varying(rows: Sequence[Row]) -> list[str]:
 
 def value_of(row: Row, name: str) -> Any:
     """A setting; where it has its default, which `identity` leaves out, that."""
-    return row.settings.get(name, flat(to_dict(row.config)).get(name, MISSING))
+    return row.settings.get(name, row.options.get(name, MISSING))

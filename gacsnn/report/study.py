@@ -72,6 +72,8 @@ def show(folder: Path) -> dict[str, Any]:
 def seed_rows(trials: list[FrozenTrial], folder: Path) -> list[Row]:
     """The complete trials by everything but the seed; none, where no settings were run with several seeds."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and "run" in trial.user_attrs]
+    if not any("seed" in trial.params for trial in complete):
+        return []  # and thousands of run directories need not be read
     runs = [read(path) for path in dict.fromkeys(run_of(trial, folder) for trial in complete) if path.is_dir()]
     rows = rows_of(run for run in runs if isinstance(run, Run))
     return rows if repeated(rows) else []

@@ -194,7 +194,7 @@ def test_every_published_row_is_a_config_of_ours_with_its_parameters() -> None:
     for there in known()["rows"]:
         depth = there["model"].removeprefix("resnet")
         made = config(f"experiment={there['dataset']}_{there['encoder']}_r{depth}_t{there['T']}", "dataset.root=data")
-        row = Row([Run(Path(), made, {}, [])], {}, {})
+        row = Row([Run(Path(), made, {}, [])], {}, {}, {})
         assert published(row) == there
         model = create_model(
             there["model"], T=there["T"], num_classes={"cifar10": 10, "cifar100": 100, "imagenet": 1000}[there["dataset"]],
