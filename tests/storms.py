@@ -177,7 +177,9 @@ def storm(
     code = None
     while code is None or code == -signal.SIGKILL:
         mark = new_mark()
-        process = start(folder, *STORM, f"hydra.sweeper.n_trials={n_trials}", before=("env", mark))
+        # Many kills come while torch is imported for a trial, which has finished no epoch then: by default it would be given up.
+        asked = (*STORM, f"hydra.sweeper.n_trials={n_trials}", f"hydra.sweeper.max_retries={kills}")
+        process = start(folder, *asked, before=("env", mark))
         while victims.total() < kills:
             at = time.monotonic() + generator.uniform(0, longest)
             share = n_trials * EPOCHS * (victims.total() + 1) / (kills + 1)

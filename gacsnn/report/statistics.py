@@ -21,10 +21,11 @@ MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """`better - than` over n paired seeds: its mean with a 95 % interval, and two one-sided tests that it is above `by`.
+    """`better - than` over n paired seeds: its mean with a 95 % interval, and one-sided tests that it is above `by`, or below.
 
-    `p_t` is the paired t-test's; `p_flips` that of the sign-flip permutation test, which supposes no normal distribution and is
-    exact up to 16 pairs. With one pair nothing can be said: interval and tests are nan.
+    `p_t` is the paired t-test's that it is above, `p_below` that it is below; `p_flips` that of the sign-flip permutation
+    test, which supposes no normal distribution and is exact up to 16 pairs. With one pair nothing can be said: interval and
+    tests are nan.
     """
 
     mean: float
@@ -32,7 +33,9 @@ class Difference:
     high: float
     by: float
     n: int
+    sd: float
     p_t: float
+    p_below: float
     p_flips: float
 
 
@@ -57,7 +60,11 @@ def paired(better: Mapping[int, float], than: Mapping[int, float], by: float = 0
     differences = [better[seed] - than[seed] for seed in seeds]
     low, high = interval(differences)
     above = [difference - by for difference in differences]
-    return Difference(statistics.fmean(differences), low, high, by, len(seeds), t_test(above), flip_test(above))
+    sd = statistics.stdev(differences) if len(seeds) > 1 else math.nan
+    below = [-value for value in above]
+    return Difference(
+        statistics.fmean(differences), low, high, by, len(seeds), sd, t_test(above), t_test(below), flip_test(above)
+    )
 
 
 def t_test(above: Sequence[float]) -> float:
@@ -93,18 +100,20 @@ def flip_test(above: Sequence[float], seed: int = 0) -> float:
     return (as_large + 1) / (FLIPS + 1)
 
 
-def verdict(difference: Difference, p: float) -> str:
-    """supported, refuted or undecided. `p`: that of the test, corrected for the other claims of a study.
+def verdict(p: float, p_below: float) -> str:
+    """supported, refuted or undecided. The p-values that a difference is above what is claimed, and below, are corrected for
+    the other claims of a study.
 
-    Refuted is a difference whose interval lies below `by` as a whole: not merely one that could not be shown.
+    Refuted is what can be shown to be wrong: of a single claim, a difference whose 95 % interval lies below `by` as a whole.
     """
     if p < ALPHA:
         return "supported"
-    return "refuted" if difference.high < difference.by else "undecided"
+    return "refuted" if p_below < ALPHA / 2 else "undecided"
 
 
 def holm(ps: Sequence[float]) -> list[float]:
     """p-values of several claims, corrected together (Holm, 1979): their chance of any wrong answer is that of one."""
+    ps = [1.0 if math.isnan(p) else p for p in ps]  # a claim that cannot be tested is one of them all the same
     order = sorted(range(len(ps)), key=lambda index: ps[index])
     corrected, so_far = [0.0] * len(ps), 0.0
     for place, index in enumerate(order):
@@ -113,19 +122,22 @@ def holm(ps: Sequence[float]) -> list[float]:
     return corrected
 
 
-def seeds_to_decide(mean: float, sd: float) -> int | None:
+def seeds_to_decide(mean: float, sd: float, claims: int = 1) -> int | None:
     """Pairs with which a one-sided paired t-test would find a difference of this mean and deviation in 4 of 5 tries.
 
     Args:
         mean: of the differences, above what is claimed. The sign says which way it would be decided.
         sd: their standard deviation.
+        claims: how many are tested together: each with its share of the 5 %.
 
-    None: more than 1,000.
+    None: more than 1,000, or no number of them.
     """
+    if mean == 0:
+        return None
     if sd == 0:
         return 2
     for n in range(2, MOST_SEEDS + 1):
-        critical = stats.t.ppf(1 - ALPHA, n - 1)
+        critical = stats.t.ppf(1 - ALPHA / claims, n - 1)
         if stats.nct.sf(critical, n - 1, abs(mean) / sd * math.sqrt(n)) >= POWER:
             return n
     return None

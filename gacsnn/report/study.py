@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.errors import InputError
 from gacsnn.report import figures, html
+from gacsnn.report.answers import ALIGN, HEADERS, Answer, answers
 from gacsnn.report.rows import Row, rows_of
 from gacsnn.report.runs import Run, collect, read, run_directories
 from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_table
@@ -57,6 +58,9 @@ def show(folder: Path) -> dict[str, Any]:
     lines = [*heading, "", *text(*table), ""]
     if means:
         lines += [MEANS, *text(*means), ""]
+    asked = answers(study, trials, objectives, folder)
+    if asked:
+        lines += claim_lines(asked)
     if shares:
         lines += ["importance of the parameters (of what varies in the first objective)"]
         lines += [*text(shares, ["parameter", "share"], ["left", "right"]), ""]
@@ -66,7 +70,16 @@ def show(folder: Path) -> dict[str, Any]:
         lines += [f"best: trial {trial.number} -> {run_of(trial, folder)}" for trial in best]
     log.info("\n".join([*lines, "", f"figures and study.html in {report}"]))
     counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
-    return {"study": study.study_name, "trials": counts, "best": [trial.number for trial in best]}
+    claims = [{"claim": str(answer.claim), "answer": answer.verdict} for answer in asked]
+    return {"study": study.study_name, "trials": counts, "best": [trial.number for trial in best], "claims": claims}
+
+
+def claim_lines(asked: list[Answer]) -> list[str]:
+    """The claims and their answers, as a table and what it does not say."""
+    together = ", tested together (Holm)" if len(asked) > 1 else ""
+    notes = [f"- {note}" for answer in asked for note in answer.notes()]
+    table = text([answer.cells() for answer in asked], HEADERS, ALIGN)
+    return [f"claims, made before the first trial{together}; differences are seed by seed", *table, *notes, ""]
 
 
 def seed_rows(trials: list[FrozenTrial], folder: Path) -> list[Row]:

@@ -22,9 +22,11 @@ from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials,
 from gacsnn.sweep.endings import tell
 from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
 from gacsnn.sweep.options import SweepOptions
+from gacsnn.sweep.points import grid_size
+from gacsnn.sweep.question import read_claims, to_plain
 from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
-from gacsnn.sweep.search import Compose, Search, grid_size, probes, study_identity
+from gacsnn.sweep.search import Compose, Search, probes, study_identity
 from gacsnn.sweep.status import status
 from gacsnn.sweep.storage import open_storage, open_study, storage_beside
 from gacsnn.sweep.succession import take_over
@@ -46,7 +48,9 @@ class Sweep:
         self.options, self.search, self.folder = options, search, folder
         self.compose, self.launcher = compose, launcher
         self.local = type(launcher).__name__ == "BasicLauncher"
+        self.claims = read_claims(options.claim, search.space, options.test)
         identity = study_identity(search, probes(search, compose))
+        identity |= {f"claim {number}": str(claim) for number, claim in enumerate(self.claims, start=1)}
         pruner = make("pruner", options.pruner)
         rehearse(options, search)
         self.sampler = sampler_of(options, search)
@@ -66,6 +70,8 @@ class Sweep:
         about = {"study": self.name, "storage": options.storage, "objectives": options.objectives}
         if self.study.user_attrs.get("objectives") != options.objectives:
             self.study.set_user_attr("objectives", options.objectives)
+        if self.claims and "claims" not in self.study.user_attrs:
+            self.study.set_user_attr("claims", to_plain(self.claims))
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / "study.json", json.dumps(about, indent=2) + "\n")
 

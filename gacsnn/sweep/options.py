@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, TPESamplerConfig
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gacsnn.errors import InputError, nearest
 from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
@@ -87,6 +87,7 @@ class StudyConf(OptunaSweeperConf):
     test: str = "best"  # whose test split is read: best, all or none
     retry: str = "none"  # failed: line the trials that failed up again, once when the command starts
     verbose: bool = True  # whether trials say a line an epoch
+    claim: Any = None  # what the sweep is to find out (question.py): {better, than, by, on}, or a list of such
     reuse: bool = True  # take the result of the same config from this study instead of running it again
 
 
@@ -111,6 +112,7 @@ class SweepOptions:
     retry: str
     verbose: bool
     reuse: bool
+    claim: Any
 
     @property
     def sampler_name(self) -> str:
@@ -151,9 +153,14 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     return SweepOptions(
         **{name: given[name] for name in (*same, *numbers)},
         params=dict(given["params"] or {}),
+        claim=plain(given["claim"]),
         objectives=objectives,
         directions=directions,
     )
+
+
+def plain(given: Any) -> Any:
+    return OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
 
 
 def read_directions(given: Any) -> list[DirectionName]:

@@ -12,7 +12,8 @@ from optuna.samplers import BaseSampler
 from gacsnn.config.messages import first_line
 from gacsnn.errors import InputError
 from gacsnn.sweep.options import SweepOptions
-from gacsnn.sweep.search import Search, grid_point
+from gacsnn.sweep.points import grid_point
+from gacsnn.sweep.search import Search
 
 
 def make(kind: str, node: DictConfig, **options: Any) -> Any:

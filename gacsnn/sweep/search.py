@@ -1,6 +1,5 @@
 """The search space of a sweep: from `hydra.sweeper.params` and the command line to configs and points."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,14 @@ from hydra.errors import HydraException
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 
 from gacsnn.config.merge import MISSING, flat, identity
 from gacsnn.config.messages import one_line, validate
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.sweep.options import SweepOptions
+from gacsnn.sweep.points import endpoints
 from gacsnn.sweep.trial import check_job
 
 Compose = Callable[[Sequence[str]], Config]
@@ -69,18 +69,6 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Compose:
     return compose
 
 
-# Points of the space
-
-
-def endpoints(distribution: BaseDistribution) -> list[Any]:
-    """All choices of a few, the two ends of a range."""
-    if isinstance(distribution, CategoricalDistribution):
-        choices = list(distribution.choices)
-        return choices if len(choices) <= 12 else [choices[0], choices[-1]]
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    return [distribution.low, distribution.high]
-
-
 def probes(search: Search, compose: Compose) -> list[Config]:
     """The configs at the ends of the search space: a mistake in the sweep shows here, before the first trial."""
     base = {name: endpoints(distribution)[0] for name, distribution in search.space.items()}
@@ -99,32 +87,3 @@ def study_identity(search: Search, probed: Sequence[Config]) -> dict[str, Any]:
     same = {key: value for key, value in configs[0].items() if all(c.get(key, MISSING) == value for c in configs)}
     searched = {f"search of {name}": str(distribution) for name, distribution in search.space.items()}
     return searched | same
-
-
-def all_values(name: str, distribution: BaseDistribution) -> list[Any]:
-    """Every value of a discrete distribution.
-
-    Raises:
-        InputError: for a continuous one.
-    """
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    if distribution.step is None:
-        raise InputError(f"hydra.sweeper.params: {name} is continuous, and a grid needs choices or steps")
-    count = round((distribution.high - distribution.low) / distribution.step) + 1
-    return [distribution.low + index * distribution.step for index in range(count)]
-
-
-def grid_size(space: Mapping[str, BaseDistribution]) -> int:
-    return math.prod(len(all_values(name, distribution)) for name, distribution in space.items())
-
-
-def grid_point(space: Mapping[str, BaseDistribution], index: int) -> dict[str, Any]:
-    """The index-th point of the grid, the last option the fastest."""
-    point = {}
-    for name, distribution in reversed(list(space.items())):
-        values = all_values(name, distribution)
-        index, place = divmod(index, len(values))
-        point[name] = values[place]
-    return point

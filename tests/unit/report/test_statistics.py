@@ -19,7 +19,7 @@ VALUES = st.lists(st.floats(-10, 10).map(lambda x: round(x, 2)), min_size=2, max
 def test_the_interval_is_students(values: list[float]) -> None:
     low, high = interval(values)
     if statistics.stdev(values) == 0:
-        assert (low, high) == (values[0], values[0])
+        assert (low, high) == pytest.approx((values[0], values[0]))
     else:
         expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
         assert (low, high) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9)
@@ -71,7 +71,7 @@ def test_what_is_not_there_is_found_as_seldom_as_promised_and_what_is_there_as_o
 def test_verdicts() -> None:
     def said(*differences: float) -> str:
         found = paired(dict(enumerate(differences)), dict.fromkeys(range(len(differences)), 0.0), by=0.3)
-        return verdict(found, found.p_t)
+        return verdict(found.p_t, found.p_below)
 
     assert said(1.0, 1.1, 0.9, 1.05, 1.0) == "supported"
     assert said(0.0, 0.1, -0.1, 0.05, 0.0) == "refuted"
@@ -87,4 +87,26 @@ def test_holm_is_that_of_the_paper() -> None:
 
 def test_hopeless_differences_have_no_number_of_seeds() -> None:
     assert seeds_to_decide(0.001, 1.0) is None
+    assert seeds_to_decide(0.0, 1.0) is None
+    assert seeds_to_decide(0.0, 0.0) is None
     assert seeds_to_decide(1.0, 0.0) == 2
+
+
+def test_more_claims_want_more_seeds() -> None:
+    one, four = seeds_to_decide(1.0, 1.0), seeds_to_decide(1.0, 1.0, claims=4)
+    assert one is not None
+    assert four is not None
+    assert four > one
+
+
+def test_refuted_is_what_lies_outside_the_interval() -> None:
+    generator = random.Random(4)
+    for _ in range(200):
+        found = paired(
+            {n: generator.gauss(0, 1) for n in range(5)}, dict.fromkeys(range(5), 0.0), by=generator.gauss(1, 1)
+        )
+        assert (found.p_below < 0.025) == (found.high < found.by)
+
+
+def test_a_claim_that_cannot_be_tested_counts_among_the_others() -> None:
+    assert holm([0.04, math.nan]) == pytest.approx([0.08, 1.0])
