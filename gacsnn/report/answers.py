@@ -9,9 +9,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.errors import InputError
-from gacsnn.report.statistics import ALPHA, Difference, holm, paired, seeds_to_decide, verdict
 from gacsnn.report.table import Align
 from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.statistics import ALPHA, Difference, holm, paired, seeds_to_decide, verdict
 from gacsnn.sweep.objectives import HIGHER_IS_BETTER
 from gacsnn.sweep.question import Claim, from_plain
 from gacsnn.sweep.storage import run_of

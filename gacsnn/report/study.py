@@ -3,7 +3,6 @@
 Read from the storage that the sweep's `study.json` names, and from nothing else.
 """
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gacsnn.errors import InputError
 from gacsnn.report import figures, html
 from gacsnn.report.answers import ALIGN, HEADERS, Answer, answers
+from gacsnn.report.confirmations import confirmations
 from gacsnn.report.rows import Row, rows_of
 from gacsnn.report.runs import Run, collect, read, run_directories
 from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_table
@@ -22,7 +21,7 @@ from gacsnn.runtime.console import duration, log
 from gacsnn.runtime.files import write_text
 from gacsnn.sweep.claims import effective_trials
 from gacsnn.sweep.status import best_trials
-from gacsnn.sweep.storage import open_storage, run_of, storage_of
+from gacsnn.sweep.storage import load_study, run_of
 
 MEANS = "by everything but the seed: mean ± standard deviation"
 
@@ -37,7 +36,7 @@ def show(folder: Path) -> dict[str, Any]:
     """
     if folder.is_dir() and not (folder / "study.json").exists() and next(run_directories(folder), None):
         return show_grid(folder)
-    study, objectives = load(folder)
+    study, objectives = load_study(folder)
     trials = effective_trials(study)
     best = best_trials(study)
     rows = [row(trial, objectives, trial.number in {b.number for b in best}) for trial in trials]
@@ -61,6 +60,9 @@ def show(folder: Path) -> dict[str, Any]:
     asked = answers(study, trials, objectives, folder)
     if asked:
         lines += claim_lines(asked)
+    for where, confirmed in confirmations(study, folder):
+        lines += [f"the best ones again, with fresh seeds ({where}); the test split is read of the winner alone"]
+        lines += [*text(*confirmed), ""]
     if shares:
         lines += ["importance of the parameters (of what varies in the first objective)"]
         lines += [*text(shares, ["parameter", "share"], ["left", "right"]), ""]
@@ -110,19 +112,6 @@ def show_grid(folder: Path) -> dict[str, Any]:
     lines += [f"left out: {left.path}: {left.reason}" for left in left_out]
     log.info("\n".join([*lines, f"python launch.py task=table runs={folder} writes tables and curves of them"]))
     return {"study": None, "runs": len(runs), "left_out": len(left_out)}
-
-
-def load(folder: Path) -> tuple[optuna.Study, list[str]]:
-    try:
-        about = json.loads((folder / "study.json").read_text())
-    except (OSError, ValueError):
-        raise InputError(f"study={folder}: no sweep in this folder (it holds no study.json)") from None
-    url = storage_of(folder.absolute(), about)
-    try:
-        study = optuna.load_study(study_name=about["study"], storage=open_storage(url))
-    except KeyError:
-        raise InputError(f"study={folder}: the storage {url} has no study {about['study']}") from None
-    return study, about["objectives"]
 
 
 def row(trial: FrozenTrial, objectives: list[str], best: bool) -> dict[str, Any]:

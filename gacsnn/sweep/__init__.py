@@ -14,6 +14,7 @@ workers     several processes on one machine     conclude  the test split of the
 endings     how a job ended -> the study          patient   a storage that may be away
 succession  what a retry takes over of a run
 question    what the sweep is to find out             points    ends of the space, and a grid's points
+confirm     the best ones, with fresh seeds           confirmed   what came of that
 array       workers that a cluster starts        slurm     what is said to SLURM, and heard of it
 
 This folder and launch.py are the only places that know Hydra.

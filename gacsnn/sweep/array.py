@@ -19,8 +19,8 @@ from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import slurm
 from gacsnn.sweep.claims import reap_dead
 from gacsnn.sweep.conclude import untested
+from gacsnn.sweep.confirm import confirmation, is_over
 from gacsnn.sweep.loop import Sweep, stop_after_failures
-from gacsnn.sweep.status import finished
 
 # Arrays that end one after the other without an epoch done, before the sweep stops.
 PATIENCE = 3
@@ -154,14 +154,17 @@ def cancel_all(file: Path) -> None:
 @uninterrupted()
 def complete(sweep: Sweep) -> bool:
     """Whether nothing is left for a worker. Asked when none runs: trials that died are lined up again."""
-    reap_dead(sweep.study, sweep.n_trials, sweep.options.max_retries)
-    return finished(sweep.study) >= sweep.n_trials and not untested(sweep)
+    for part in (sweep, confirmation(sweep)):
+        if part is not None:
+            reap_dead(part.study, part.n_trials, part.options.max_retries)
+    return is_over(sweep) and not untested(sweep)
 
 
 @uninterrupted()
 def progress(sweep: Sweep) -> int:
     """A number that grows with each epoch, each trial and each test that is done."""
-    trials = sweep.study.get_trials(deepcopy=False)
+    confirming = confirmation(sweep)
+    trials = [trial for part in (sweep, confirming) if part for trial in part.study.get_trials(deepcopy=False)]
     done = sum(trial.state.is_finished() and "died" not in trial.user_attrs for trial in trials)
     return done + sum(trial.user_attrs.get("epochs", 0) for trial in trials) - len(untested(sweep))
 

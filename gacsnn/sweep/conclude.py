@@ -7,6 +7,8 @@ from gacsnn.errors import SweepError
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.sweep.claims import given_up
+from gacsnn.sweep.confirm import confirmation, is_finished
+from gacsnn.sweep.confirmed import confirmed
 from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.status import best_trials, finished, scores
 from gacsnn.sweep.storage import run_of
@@ -14,10 +16,13 @@ from gacsnn.sweep.storage import run_of
 
 def conclude(sweep: Sweep) -> None:
     """When all trials are done: read the test split for the best ones, and show what was found."""
-    done = finished(sweep.study)
-    if done < sweep.n_trials:
-        log.info(f"study {sweep.name}: {done} of {sweep.n_trials} trials done; others are at work on the rest")
-        return
+    confirming = confirmation(sweep)
+    for part in (sweep, confirming):
+        if part is not None and not is_finished(part):
+            log.info(
+                f"study {part.name}: {finished(part.study)} of {part.n_trials} trials done; others are at work on the rest"
+            )
+            return
     best = best_trials(sweep.study)
     ties = len(sweep.study.best_trials) if len(sweep.options.objectives) == 1 else 1
     if ties > 1:
@@ -25,16 +30,36 @@ def conclude(sweep: Sweep) -> None:
     test_best(sweep)
     for trial in best:
         values = scores(sweep.options.objectives, trial.values)
-        params = " ".join(f"{name}={value}" for name, value in trial.params.items())
-        log.info(f"best: trial {trial.number}, {values}: {params} -> {run_of(trial, sweep.folder)}")
+        label = "best in the search" if confirming else "best"
+        log.info(f"{label}: trial {trial.number}, {values}: {written(trial)} -> {run_of(trial, sweep.folder)}")
+    if confirming is not None:
+        say_confirmed(sweep, confirming)
     log.info(f"python launch.py task=study study={sweep.folder} shows the study")
-    if lost := given_up(sweep.study):
-        numbers = ", ".join(str(trial.number) for trial in lost)
-        raise SweepError(
-            f"study {sweep.name}: {len(lost)} trials were given up (trial {numbers}), each after "
-            f"hydra.sweeper.max_retries={sweep.options.max_retries} retries that finished no further epoch; the last: "
-            f"{lost[-1].user_attrs['died']}"
-        )
+    for part in (sweep, confirming):
+        if part is not None and (lost := given_up(part.study)):
+            numbers = ", ".join(str(trial.number) for trial in lost)
+            raise SweepError(
+                f"study {part.name}: {len(lost)} trials were given up (trial {numbers}), each after "
+                f"hydra.sweeper.max_retries={sweep.options.max_retries} retries that finished no further epoch; the last: "
+                f"{lost[-1].user_attrs['died']}"
+            )
+
+
+def say_confirmed(sweep: Sweep, confirming: Sweep) -> None:
+    """Each candidate with its mean over fresh seeds, the best first; that one alone has been tested."""
+    for place, one in enumerate(confirmed(sweep.study, confirming.study)):
+        parts = [
+            f"trial {one.candidate.number}, {sweep.options.objectives[0]} {one.mean:.4g} over {len(one.scores)} seeds",
+            f"95 % interval {one.between()}" if one.between() else "",
+            f"{one.candidate.values[0]:.4g} in the search",
+            f"top-1 on the test split {tested}" if place == 0 and (tested := one.tested(confirming.folder)) else "",
+        ]
+        label = "confirmed as the best" if place == 0 else "confirmed"
+        log.info(f"{label}: {', '.join(part for part in parts if part)}: {written(one.candidate)}")
+
+
+def written(trial: FrozenTrial) -> str:
+    return " ".join(f"{name}={value}" for name, value in trial.params.items())
 
 
 def test_best(sweep: Sweep) -> None:
@@ -42,16 +67,20 @@ def test_best(sweep: Sweep) -> None:
     if sweep.options.test == "best":
         # Of several processes that conclude, one tests; the others wait and find it done.
         with FileLock(sweep.folder / ".conclude.lock"):
-            for trial in untested(sweep):
-                read_test_split(sweep, trial)
+            for part, trial in untested(sweep):
+                read_test_split(part, trial)
 
 
-def untested(sweep: Sweep) -> list[FrozenTrial]:
-    """The best trials whose test split is to be read and has not been."""
+def untested(sweep: Sweep) -> list[tuple[Sweep, FrozenTrial]]:
+    """The trials whose test split is to be read and has not been: the best ones, or those that confirmed the best one."""
     if sweep.options.test != "best":
         return []
-    results = [(trial, RunDirectory(run_of(trial, sweep.folder)).read_result()) for trial in best_trials(sweep.study)]
-    return [trial for trial, result in results if result is None or result["top1"] is None]
+    part, chosen = sweep, best_trials(sweep.study)
+    if (confirming := confirmation(sweep)) is not None:
+        found = confirmed(sweep.study, confirming.study)
+        part, chosen = confirming, list(found[0].trials.values()) if found else []
+    results = [(trial, RunDirectory(run_of(trial, part.folder)).read_result()) for trial in chosen]
+    return [(part, trial) for trial, result in results if result is None or result["top1"] is None]
 
 
 def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
@@ -59,7 +88,8 @@ def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
     path = run_of(trial, sweep.folder)
     names = [*sweep.search.overrides(trial.params), "task.test=true", f"resume='{path}'"]
     names = [name for name in names if name != "task.test=false"]
-    job = [*names, f"hydra.sweep.subdir='{path.name}'"]
-    with labelled(f"trial {trial.number}: "):
+    job = [*names, *sweep.place(path)]
+    label = f"{sweep.folder.name}/{trial.number}" if sweep.options.confirms else f"trial {trial.number}"
+    with labelled(f"{label}: "):
         (returned,) = sweep.launcher.launch([job], initial_job_idx=trial.number)
     returned.return_value  # noqa: B018  raises what the job raised

@@ -63,11 +63,13 @@ class Sweep:
     def open(self, identity: dict[str, Any], pruner: optuna.pruners.BasePruner) -> None:
         """Open or make the study; write beside the trials where it is."""
         options = self.options
-        url, worker = options.storage or storage_beside(self.folder), sweep_worker() is not None
-        storage = open_storage(url, options.storage_patience_seconds, wait=worker)
+        url = options.storage or storage_beside(self.folder)
+        there = sweep_worker() is not None and options.confirms is None  # its supervisor made it
+        storage = open_storage(url, options.storage_patience_seconds, wait=there)
         self.study = open_study(self.name, storage, options.directions, identity)
         self.study.pruner = pruner
         about = {"study": self.name, "storage": options.storage, "objectives": options.objectives}
+        about |= {"confirms": options.confirms} if options.confirms else {}
         if self.study.user_attrs.get("objectives") != options.objectives:
             self.study.set_user_attr("objectives", options.objectives)
         if self.claims and "claims" not in self.study.user_attrs:
@@ -174,11 +176,15 @@ class Sweep:
         folder.mkdir(exist_ok=True)
         about = {"study": self.name, "trial": trial.number, "params": trial.params}
         write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
-        own = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", f"hydra.sweep.subdir='{trial.number}'"]
+        own = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", *self.place(folder)]
         if run_dir.saved() and run_dir.config_path.exists():
             TrialReporter(self.study, trial.number, self.options.objectives[0]).repeat(run_dir)
             own.append(f"resume='{folder}'")
         return [*self.search.overrides(trial.params), *own]
+
+    def place(self, run: Path) -> list[str]:
+        """The overrides that have a job run in a directory of this sweep."""
+        return [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{run.name}'"]
 
 
 def stop_after_failures(sweep: Sweep) -> None:

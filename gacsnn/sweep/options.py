@@ -88,7 +88,18 @@ class StudyConf(OptunaSweeperConf):
     retry: str = "none"  # failed: line the trials that failed up again, once when the command starts
     verbose: bool = True  # whether trials say a line an epoch
     claim: Any = None  # what the sweep is to find out (question.py): {better, than, by, on}, or a list of such
+    confirm: Any = (
+        None  # {top, seeds}: after the search the best so many run again with so many fresh seeds (confirm.py)
+    )
     reuse: bool = True  # take the result of the same config from this study instead of running it again
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """How many of the best trials of a search run again, and with how many fresh seeds each."""
+
+    top: int
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,8 @@ class SweepOptions:
     verbose: bool
     reuse: bool
     claim: Any
+    confirm: Confirm | None
+    confirms: str | None = None  # the study whose best trials these are, run again
 
     @property
     def sampler_name(self) -> str:
@@ -154,9 +167,25 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         **{name: given[name] for name in (*same, *numbers)},
         params=dict(given["params"] or {}),
         claim=plain(given["claim"]),
+        confirm=read_confirm(plain(given["confirm"]), objectives, given["test"]),
         objectives=objectives,
         directions=directions,
     )
+
+
+def read_confirm(given: Any, objectives: list[str], test: str) -> Confirm | None:
+    if given is None:
+        return None
+    whole = isinstance(given, Mapping) and set(given) == {"top", "seeds"}
+    if not whole or any(type(given[name]) is not int or given[name] < 1 for name in given):
+        raise InputError(f"hydra.sweeper.confirm={given}: should be {{top: 3, seeds: 5}}, numbers greater than 0")
+    if len(objectives) > 1:
+        raise InputError("hydra.sweeper.confirm: of several objectives there is no best one; search for one")
+    if test == "all":
+        raise InputError(
+            "hydra.sweeper.confirm: keeps the test split for the winner; hydra.sweeper.test=all reads it for all"
+        )
+    return Confirm(**given)
 
 
 def plain(given: Any) -> Any:

@@ -64,6 +64,7 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.array import array_script, check_shared, run_array  # these bring optuna, for a sweep alone
         from gacsnn.sweep.claims import line_up_failed
         from gacsnn.sweep.conclude import conclude, test_best
+        from gacsnn.sweep.confirm import check_confirmable, is_over, work
         from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.search import composer, read_search
         from gacsnn.sweep.status import StudyBar, finished
@@ -76,6 +77,8 @@ class StudySweeper(Sweeper):
             end_with_supervisor()
         options = read_options(self.options)
         search = read_search(options, arguments)
+        if options.confirm is not None:
+            check_confirmable(search)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         launcher = type(self.launcher).__name__
         if array_worker():
@@ -85,8 +88,8 @@ class StudySweeper(Sweeper):
         )
         sweep = Sweep(options, search, folder, composer(self.loader, self.config), self.launcher)
         if array_worker():
-            sweep.work(at_once=1)
-            if finished(sweep.study) >= sweep.n_trials:
+            work(sweep, at_once=1)
+            if is_over(sweep):
                 test_best(sweep)  # here, because where the command was typed there may be nothing to compute with
             return
         if index is None and options.retry == "failed" and (count := line_up_failed(sweep.study)):
@@ -100,6 +103,6 @@ class StudySweeper(Sweeper):
                 else:
                     supervise(options.n_jobs, self.config.hardware.processes, bar.watch)
         else:
-            sweep.work(at_once=1 if sweep.local else options.n_jobs)
+            work(sweep, at_once=1 if sweep.local else options.n_jobs)
         if index is None:
             conclude(sweep)

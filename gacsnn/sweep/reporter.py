@@ -29,7 +29,9 @@ def open_reporter(hydra: Any, number: int) -> "TrialReporter":
     key = (url if file is None else str(file.absolute()), about["study"])
     if key not in _studies:
         storage = open_storage(url, hydra.sweeper.storage_patience_seconds, wait=True)
-        pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
+        pruner = optuna.pruners.NopPruner()
+        if "confirms" not in about:  # to confirm is to run to the end
+            pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
         _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
     return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0])
 

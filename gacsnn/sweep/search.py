@@ -1,7 +1,7 @@
 """The search space of a sweep: from `hydra.sweeper.params` and the command line to configs and points."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -15,6 +15,7 @@ from gacsnn.config.merge import MISSING, flat, identity
 from gacsnn.config.messages import one_line, validate
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
+from gacsnn.sweep.confirmed import CANDIDATE
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import endpoints
 from gacsnn.sweep.trial import check_job
@@ -24,14 +25,17 @@ Compose = Callable[[Sequence[str]], Config]
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and the overrides that all trials share."""
+    """What is searched, and the overrides that all trials share. `CANDIDATE` stands for the options of a point."""
 
     space: Mapping[str, BaseDistribution]
     fixed: tuple[str, ...]
+    points: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The command line of a trial."""
-        return [*(f"{name}={value}" for name, value in params.items()), *self.fixed]
+        point = self.points[params[CANDIDATE]] if CANDIDATE in params else {}
+        named = {**point, **{name: value for name, value in params.items() if name != CANDIDATE}}
+        return [*(f"{name}={value}" for name, value in named.items()), *self.fixed]
 
 
 def read_search(options: SweepOptions, arguments: Sequence[str]) -> Search:

@@ -1,5 +1,6 @@
 """A study in Optuna's storage: opened, or made where there is none."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -99,6 +100,24 @@ def storage_of(folder: Path, about: Mapping[str, Any]) -> str:
     if (folder / "study.db").exists():
         return storage_beside(folder)
     raise InputError(f"study={folder}: its storage {url} is not there")
+
+
+def load_study(folder: Path) -> tuple[optuna.Study, list[str]]:
+    """The study of a sweep's folder, and its objectives.
+
+    Raises:
+        InputError: when there is none, or its storage cannot be reached.
+    """
+    try:
+        about = json.loads((folder / "study.json").read_text())
+    except (OSError, ValueError):
+        raise InputError(f"study={folder}: no sweep in this folder (it holds no study.json)") from None
+    url = storage_of(folder.absolute(), about)
+    try:
+        study = optuna.load_study(study_name=about["study"], storage=open_storage(url))
+    except KeyError:
+        raise InputError(f"study={folder}: the storage {url} has no study {about['study']}") from None
+    return study, about["objectives"]
 
 
 def run_of(trial: FrozenTrial, folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from statistics import mean, stdev
 
-from program import FOLDER, SEARCH, SMALL, Launch, read_result
+from program import FOLDER, SEARCH, SMALL, Launch, read_result, refused
 
 
 def test_a_study_is_shown(launch: Launch, tmp_path: Path) -> None:
@@ -56,3 +56,29 @@ def test_a_plain_grid_is_shown_too(launch: Launch, tmp_path: Path) -> None:
     table = [line.split() for line in out.splitlines() if line[:1].isdigit()]
     assert [(row[0], row[1]) for row in table] == [("1", "2"), ("2", "2")]
     assert sorted(tmp_path.rglob("*")) == before, "something was written"
+
+
+def test_a_claim_stands_in_the_study_before_its_trials_and_is_answered(launch: Launch, tmp_path: Path) -> None:
+    searched = ("-m", "sweeps=gac_against_direct", *SMALL, "seed=0,1", "hydra.sweeper.test=best")
+    assert launch(*searched).code == 0
+    code, out, err = launch("task=study", "study=multirun/gac_against_direct-digits-resnet8")
+    assert code == 0, err
+    (row,) = [line for line in out.splitlines() if line.startswith("encoder=gac above encoder=direct by more than 0.3")]
+    values = {}
+    for path in (tmp_path / "multirun").glob("*/*/result.json"):
+        run = read_result(path.parent)
+        values[run["encoder"], run["seed"]] = run["validation_top1"]
+    ahead = mean(values["gac", seed] - values["direct", seed] for seed in (0, 1))
+    assert f"{ahead:+.4g}" in row
+    assert any(answer in row for answer in ("supported", "refuted", "undecided"))
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = launch(*searched, "hydra.sweeper.claim.by=5")
+    assert code == 2
+    assert "claim 1 is encoder=gac above encoder=direct by more than 0.3" in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_claim_about_what_is_not_varied_is_refused(launch: Launch, tmp_path: Path) -> None:
+    claim = "hydra.sweeper.claim={better:'optimizer=adamw',than:'optimizer=sgd',on:validation_top1}"
+    said = refused(launch, tmp_path, "-m", "sweeps=seeds", *SMALL, claim)
+    assert said.endswith("this sweep does not vary optimizer; it searches seed")

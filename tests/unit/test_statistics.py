@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gacsnn.report.statistics import flip_test, holm, interval, paired, seeds_to_decide, t_test, verdict
+from gacsnn.statistics import flip_test, holm, interval, paired, seeds_to_decide, t_test, verdict
 
 VALUES = st.lists(st.floats(-10, 10).map(lambda x: round(x, 2)), min_size=2, max_size=8)
 

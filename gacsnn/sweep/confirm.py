@@ -1,0 +1,95 @@
+"""After a search: its best trials again, with fresh seeds. The best of many is partly luck, which does not come twice.
+
+It is a sweep of its own, a grid over candidates and seeds, in a folder within that of the search; so it is shared, resumed and
+tried again as any other.
+"""
+
+import time
+from dataclasses import replace
+
+from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from gacsnn.errors import InputError
+from gacsnn.runtime.console import log
+from gacsnn.runtime.signals import stop_if_requested, uninterrupted
+from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.confirmed import CANDIDATE, folder_of
+from gacsnn.sweep.loop import Sweep
+from gacsnn.sweep.options import NopPruner
+from gacsnn.sweep.points import all_values
+from gacsnn.sweep.search import Search
+from gacsnn.sweep.status import finished
+from gacsnn.sweep.workers import sweep_worker
+
+
+def work(sweep: Sweep, at_once: int) -> None:
+    """Run the trials of a sweep, and of its confirmation, if it is to have one, until none is left for this process."""
+    sweep.work(at_once)
+    if sweep.options.confirm is None:
+        return
+    while not is_finished(sweep):  # others are at work on the last ones
+        stop_if_requested()
+        time.sleep(0.5)
+        sweep.work(at_once)
+    if (confirming := confirmation(sweep)) is not None:
+        if not finished(confirming.study) and sweep_worker() in (None, 0):
+            seeds = ", ".join(map(str, all_values("seed", confirming.search.space["seed"])))
+            again = ", ".join(map(str, confirming.search.points))
+            log.info(f"study {sweep.name}: trials {again} again, with seeds {seeds} -> {confirming.folder}")
+        confirming.work(at_once)
+
+
+@uninterrupted()
+def is_finished(sweep: Sweep) -> bool:
+    return finished(sweep.study) >= sweep.n_trials
+
+
+@uninterrupted()
+def is_over(sweep: Sweep) -> bool:
+    """Whether no trial is left, of the search and of what confirms it."""
+    confirming = confirmation(sweep)
+    return is_finished(sweep) and (confirming is None or is_finished(confirming))
+
+
+@uninterrupted()
+def confirmation(sweep: Sweep) -> Sweep | None:
+    """The sweep that confirms a search; None while there is nothing to be confirmed."""
+    if sweep.options.confirm is None or not is_finished(sweep):
+        return None
+    candidates = best_configurations(sweep, sweep.options.confirm.top)
+    if not candidates:
+        return None
+    points = {trial.number: trial.params for trial in candidates}
+    seed = sweep.compose(sweep.search.overrides(candidates[0].params)).seed
+    seeds = [seed + 1 + index for index in range(sweep.options.confirm.seeds)]
+    space = {CANDIDATE: CategoricalDistribution([*points]), "seed": CategoricalDistribution(seeds)}
+    options = replace(
+        sweep.options,
+        study_name=f"{sweep.name}-confirm-{sweep.n_trials}",
+        n_trials=len(points) * len(seeds),
+        sampler=OmegaConf.create({"_target_": "optuna.samplers.GridSampler"}),
+        pruner=OmegaConf.create({"_target_": NopPruner._target_}),
+        claim=None,
+        confirm=None,
+        confirms=sweep.name,
+    )
+    search = Search(space, sweep.search.fixed, points)
+    return Sweep(options, search, folder_of(sweep.folder, sweep.n_trials), sweep.compose, sweep.launcher)
+
+
+def check_confirmable(search: Search) -> None:
+    """Raises InputError where fresh seeds would be no others."""
+    if "seed" in search.space:
+        raise InputError("hydra.sweeper.confirm: this sweep searches the seed, and a confirmation brings its own")
+
+
+def best_configurations(sweep: Sweep, count: int) -> list[FrozenTrial]:
+    """The best complete trials, the best first; of the same configuration one, of equals the earlier."""
+    found: dict[str, FrozenTrial] = {}
+    for trial in effective_trials(sweep.study):
+        if trial.state == TrialState.COMPLETE and "reused" not in trial.user_attrs:
+            found.setdefault(trial.user_attrs["config_hash"], trial)
+    sign = -1 if sweep.options.directions[0] == "maximize" else 1
+    return sorted(found.values(), key=lambda trial: (sign * trial.values[0], trial.number))[:count]
