@@ -23,6 +23,16 @@ inherited: list[str] = []
 
 def job(composed: "DictConfig") -> Any:
     """One run, of one composed config. Returns what a sweep compares: top-1 on the validation split, in percent."""
+    from gacsnn.runtime.signals import stop_if_requested
+
+    try:
+        return run_composed(composed)
+    except Exception:
+        stop_if_requested()  # an import that a signal cuts short may end with an error of its own
+        raise
+
+
+def run_composed(composed: "DictConfig") -> Any:
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
@@ -153,7 +163,9 @@ def complain(message: str, code: int) -> int:
     """Of several processes on a machine, one says what all have found; what one alone has found, it says itself."""
     from gacsnn.errors import InputError
     from gacsnn.runtime.ranks import this_rank
+    from gacsnn.runtime.signals import stop_if_requested
 
+    stop_if_requested()  # then what went wrong may be what a library made of the signal
     try:
         another_says_it = this_rank().local_index > 0
     except InputError:

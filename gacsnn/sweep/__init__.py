@@ -9,9 +9,10 @@ options     `hydra.sweeper` and its checks       leases    whose trial is whose,
 objectives  what can be searched for             claims    which trial is next
 search      search space -> configs, points      trial     a job's side: which trial it is, what it returns
 samplers    samplers and pruners                 reporter  what a run tells its trial
-loop        points -> runs -> values             status    how far the study is
-workers     several processes on one machine     conclude  the test split of the best, and what was found
-endings     how a job ended -> the study          patient   a storage that may be away
+loop        points -> runs -> values             jobs        a claimed trial -> the command line of its run
+workers     several processes on one machine     conclude    the test split of the best, and what was found
+endings     how a job ended -> the study         status    how far the study is
+patient   a storage that may be away
 succession  what a retry takes over of a run
 question    what the sweep is to find out             points    ends of the space, and a grid's points
 confirm     the best ones, with fresh seeds           confirmed   what came of that

@@ -9,6 +9,7 @@ from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.sweep.claims import given_up
 from gacsnn.sweep.confirm import confirmation, is_finished
 from gacsnn.sweep.confirmed import confirmed
+from gacsnn.sweep.jobs import place
 from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.status import best_trials, finished, scores
 from gacsnn.sweep.storage import run_of
@@ -47,14 +48,14 @@ def conclude(sweep: Sweep) -> None:
 
 def say_confirmed(sweep: Sweep, confirming: Sweep) -> None:
     """Each candidate with its mean over fresh seeds, the best first; that one alone has been tested."""
-    for place, one in enumerate(confirmed(sweep.study, confirming.study)):
+    for rank, one in enumerate(confirmed(sweep.study, confirming.study)):
         parts = [
             f"trial {one.candidate.number}, {sweep.options.objectives[0]} {one.mean:.4g} over {len(one.scores)} seeds",
             f"95 % interval {one.between()}" if one.between() else "",
             f"{one.candidate.values[0]:.4g} in the search",
-            f"top-1 on the test split {tested}" if place == 0 and (tested := one.tested(confirming.folder)) else "",
+            f"top-1 on the test split {tested}" if rank == 0 and (tested := one.tested(confirming.folder)) else "",
         ]
-        label = "confirmed as the best" if place == 0 else "confirmed"
+        label = "confirmed as the best" if rank == 0 else "confirmed"
         log.info(f"{label}: {', '.join(part for part in parts if part)}: {written(one.candidate)}")
 
 
@@ -88,7 +89,7 @@ def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
     path = run_of(trial, sweep.folder)
     names = [*sweep.search.overrides(trial.params), "task.test=true", f"resume='{path}'"]
     names = [name for name in names if name != "task.test=false"]
-    job = [*names, *sweep.place(path)]
+    job = [*names, *place(sweep, path)]
     label = f"{sweep.folder.name}/{trial.number}" if sweep.options.confirms else f"trial {trial.number}"
     with labelled(f"{label}: "):
         (returned,) = sweep.launcher.launch([job], initial_job_idx=trial.number)

@@ -11,26 +11,21 @@ from hydra.plugins.launcher import Launcher
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from gacsnn.config.merge import config_hash
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError, MachineError, StorageError, SweepError
-from gacsnn.runtime.console import log
+from gacsnn.errors import StorageError, SweepError
 from gacsnn.runtime.files import write_text
-from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
-from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials, finish_early
+from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early
 from gacsnn.sweep.endings import tell
-from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
+from gacsnn.sweep.jobs import begin, log_trial, prepare
+from gacsnn.sweep.leases import TAKEN_OVER
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import grid_size
 from gacsnn.sweep.question import read_claims, to_plain
-from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Compose, Search, probes, study_identity
 from gacsnn.sweep.status import status
 from gacsnn.sweep.storage import open_storage, open_study, storage_beside
-from gacsnn.sweep.succession import take_over
-from gacsnn.sweep.trial import TRIAL
 from gacsnn.sweep.workers import sweep_worker
 
 
@@ -87,7 +82,7 @@ class Sweep:
                 if trial is None:
                     break
                 try:
-                    if self.prepare(trial):
+                    if prepare(self, trial):
                         trials.append(trial)
                 except UpdateFinishedTrialError:
                     log_trial(trial, TAKEN_OVER)
@@ -97,36 +92,13 @@ class Sweep:
             if not trials:
                 return
 
-    @uninterrupted()
-    def prepare(self, trial: optuna.Trial) -> bool:
-        """Choose the trial's parameters; False when it is over already, for a bad combination or a known result."""
-        for name, distribution in self.search.space.items():
-            trial._suggest(name, distribution)
-        try:
-            config = self.compose(self.search.overrides(trial.params))
-        except InputError as error:
-            log_trial(trial, f"failed: {error}")
-            finish_early(self.study, trial, str(error))
-            return False
-        name = config_hash(config)
-        trial.set_user_attr("config_hash", name)
-        trial.set_user_attr("run", str(trial.number))
-        for other in effective_trials(self.study) if self.options.reuse else []:
-            if other.state == TrialState.COMPLETE and other.user_attrs.get("config_hash") == name:
-                trial.set_user_attr("reused", other.number)
-                trial.set_user_attr("run", other.user_attrs["run"])
-                self.study.tell(trial, values=list(other.values))
-                log_trial(trial, f"the same config as trial {other.number}, whose result is taken")
-                return False
-        return True
-
     def run(self, trials: list[optuna.Trial]) -> None:
         """Launch trials together, and tell the study how each ended."""
         jobs: dict[int, list[str]] = {}
         with contextlib.ExitStack() as leases:
             try:
                 for trial in trials:
-                    if (job := self.begin(trial, leases)) is not None:
+                    if (job := begin(self, trial, leases)) is not None:
                         jobs[trial.number] = job
                 trials = [trial for trial in trials if trial.number in jobs]
                 returns = self.launcher.launch(list(jobs.values()), initial_job_idx=min(jobs)) if jobs else []
@@ -147,45 +119,6 @@ class Sweep:
     def status(self, at_once: int) -> str:
         return status(self.study, self.n_trials, self.options.objectives, at_once)
 
-    def begin(self, trial: optuna.Trial, leases: contextlib.ExitStack) -> list[str] | None:
-        """Own a trial and make its job. None when it is another's by now, or its run directory cannot be made."""
-        try:
-            # The lease first: who was held up before it finds out here, and touches no directory.
-            leases.enter_context(lease(self.study, trial._trial_id, self.options.lease_seconds))
-            if not self.local:  # the job may outlive this process
-                trial.set_user_attr(MAY_LIVE, True)
-            log_trial(trial, ", ".join(f"{name}={value}" for name, value in trial.params.items()))
-            return self.job(trial)
-        except UpdateFinishedTrialError:
-            log_trial(trial, TAKEN_OVER)
-        except OSError as error:
-            reason = f"{error.filename or self.folder}: {error.strerror or error}"
-            log_trial(trial, f"failed: {reason}")
-            finish_early(self.study, trial, reason, "died")
-        return None
-
-    def job(self, trial: optuna.Trial) -> list[str]:
-        """The overrides of a trial's run, in its own directory, where an earlier trial may have left its epochs."""
-        if not self.folder.is_dir():
-            raise MachineError(f"{self.folder}: the folder of study {self.name} is gone, and its runs with it")
-        run_dir = RunDirectory(self.folder / str(trial.number))
-        folder = run_dir.path
-        with uninterrupted():
-            known = self.study.get_trials(deepcopy=False)
-        take_over(self.folder, trial.number, [known[number] for number in ancestors(known, trial)[1:]])
-        folder.mkdir(exist_ok=True)
-        about = {"study": self.name, "trial": trial.number, "params": trial.params}
-        write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
-        own = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", *self.place(folder)]
-        if run_dir.saved() and run_dir.config_path.exists():
-            TrialReporter(self.study, trial.number, self.options.objectives[0]).repeat(run_dir)
-            own.append(f"resume='{folder}'")
-        return [*self.search.overrides(trial.params), *own]
-
-    def place(self, run: Path) -> list[str]:
-        """The overrides that have a job run in a directory of this sweep."""
-        return [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{run.name}'"]
-
 
 def stop_after_failures(sweep: Sweep) -> None:
     """Trials that died with their process or machine do not count: they are taken up again, or given up by number.
@@ -200,7 +133,3 @@ def stop_after_failures(sweep: Sweep) -> None:
             f"hydra.sweeper.max_failure_rate={sweep.options.max_failure_rate}; the last said: "
             f"{failed[-1].user_attrs.get('reason')}"
         )
-
-
-def log_trial(trial: optuna.Trial, text: str) -> None:
-    log.info(f"trial {trial.number}: {text}")

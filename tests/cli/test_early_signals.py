@@ -26,6 +26,18 @@ sys.meta_path.insert(0, Finder())
 runpy.run_path(program, run_name="__main__")
 """
 
+# The program, in which a library catches what the signal's handler raises, and makes an error of its own of it.
+AS_AN_ERROR = AS_IT_IMPORTS.replace(
+    "            for number in numbers:\n",
+    """            from hydra.errors import HydraException
+            from contextlib import suppress
+            with suppress(BaseException):
+                os.kill(os.getpid(), numbers[0])
+            raise HydraException("")
+            for number in numbers:
+""",
+)
+
 # The program, which sends itself a signal as Python ends: as exit functions are called, or as Python takes itself apart.
 AS_IT_ENDS = """
 import atexit, os, runpy, sys
@@ -69,6 +81,14 @@ def test_a_signal_while_the_program_is_imported_ends_it_quietly(
 def test_two_at_once_are_as_quiet(module: str, tmp_path: Path) -> None:
     done = run(tmp_path, AS_IT_IMPORTS, module, "2,2", *TINY)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("module", ["hydra._internal.utils", "gacsnn.run"])
+def test_what_a_library_makes_of_a_signal_is_no_error_of_the_users(module: str, tmp_path: Path) -> None:
+    """Found by benchmarks/faults.py: exit code 2, and `error: ` without a word."""
+    done = run(tmp_path, AS_AN_ERROR, module, str(int(signal.SIGTERM)), *TINY)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("number", CODES)
