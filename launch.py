@@ -60,7 +60,8 @@ def run_composed(composed: "DictConfig") -> Any:
         on_epoch_end = None if trial is None else reporter_of_job(hydra, trial)
         quiet = trial is not None and not hydra.sweeper.verbose
         with console.labelled(console.label if trial is None else f"trial {trial}: "), console.hush(quiet):
-            return objective(hydra, run(config, overridden, on_epoch_end))
+            result = run(config, overridden, on_epoch_end)
+            return result if config.plan else objective(hydra, result)
     except OmegaConfBaseException as error:
         if trial is not None:
             raise  # to the sweep, which records it and goes on

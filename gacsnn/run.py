@@ -36,7 +36,7 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
     """
     speak()
     config = checked(config, overridden)
-    task = TASKS[config.task.name]
+    task = "gacsnn.tasks.plan" if config.plan else TASKS[config.task.name]
     if this_rank().size > 1:
         return import_module("gacsnn.tasks.together").as_member(task, config, overridden, on_epoch_end)
     processes = config.hardware.processes

@@ -25,6 +25,7 @@ ARCHITECTURE = ("model", "encoder", "neuron")
 NOT_IDENTITY: dict[str, Any] = {
     "output_dir": True, "resume": True, "task": {"name", "split", "test"}, "energy": True,
     "study": True, "runs": True, "report": True, "save_every_minutes": True, "keep_checkpoints": True,
+    "plan": True,
     "dataset": {"root", "download", "check_images"},
     "hardware": {"device", "threads", "workers", "processes", "accumulate"},
 }  # fmt: skip

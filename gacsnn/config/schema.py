@@ -307,6 +307,9 @@ class Config(Options):
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
     study: str | None = option("folder of a sweep, which task=study shows")
     runs: str | list[str] | None = option("folders of runs, which task=table puts into a table", default=None)
+    plan: bool = option(
+        "say what a run or a sweep (-m) will take, measured with a few steps, and run none of it", default=False
+    )
     max_steps: Count | None = option("stop training after this many optimizer steps")
     save_every_minutes: Positive | None = option(
         "write a checkpoint within an epoch this often, beside each epoch's; null: only after each epoch", default=10.0

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gacsnn.report import figures, html
 from gacsnn.report.answers import ALIGN, HEADERS, Answer, answers
 from gacsnn.report.confirmations import confirmations
+from gacsnn.report.plan import taken_lines
 from gacsnn.report.rows import Row, rows_of
 from gacsnn.report.runs import Run, collect, read, run_directories
 from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_table
@@ -57,6 +58,7 @@ def show(folder: Path) -> dict[str, Any]:
     lines = [*heading, "", *text(*table), ""]
     if means:
         lines += [MEANS, *text(*means), ""]
+    lines += taken_lines(study, trials, folder)
     asked = answers(study, trials, objectives, folder)
     if asked:
         lines += claim_lines(asked)

@@ -130,3 +130,13 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def gib(size: float) -> str:
+    """Bytes as `1.5 GiB`."""
+    return f"{size / 2**30:.3g} GiB"
+
+
+def mib(size: float) -> str:
+    """Bytes as `12.3 MiB`, or, where these are many, `1.5 GiB`."""
+    return gib(size) if size >= 2**30 else f"{size / 2**20:.3g} MiB"

@@ -17,6 +17,7 @@ from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import slurm
+from gacsnn.sweep.budget import is_spent
 from gacsnn.sweep.claims import reap_dead
 from gacsnn.sweep.conclude import untested
 from gacsnn.sweep.confirm import confirmation, is_over
@@ -157,7 +158,7 @@ def complete(sweep: Sweep) -> bool:
     for part in (sweep, confirmation(sweep)):
         if part is not None:
             reap_dead(part.study, part.n_trials, part.options.max_retries)
-    return is_over(sweep) and not untested(sweep)
+    return is_over(sweep) and (is_spent(sweep) or not untested(sweep))
 
 
 @uninterrupted()

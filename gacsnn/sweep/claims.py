@@ -22,6 +22,9 @@ from gacsnn.sweep.leases import MAY_LIVE, dead, in_doubt, is_here, set_owner
 
 INTERRUPTED = "interrupted by the user"
 
+# The attribute of a trial that died because there was no budget left to take it up.
+OVER_BUDGET = "over_budget"
+
 EXCESS = "surplus"  # the attribute of a trial in excess, as it has been called in studies from the first
 
 
@@ -45,7 +48,8 @@ def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
     for trial in trials:
         if trial.state == TrialState.FAIL and "died" in trial.user_attrs and trial.number not in taken_up:
             # The user may interrupt as often as he likes, and a machine that fails again and again may still get on.
-            fair = trial.user_attrs["died"] == INTERRUPTED or got_on(trials, trial)
+            stopped = trial.user_attrs["died"] == INTERRUPTED or OVER_BUDGET in trial.user_attrs
+            fair = stopped or got_on(trials, trial)
             tries = trial.user_attrs.get("tries", 1) + (not fair)
             if tries <= 1 + max_retries:
                 study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "tries": tries})

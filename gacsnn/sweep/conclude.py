@@ -6,17 +6,22 @@ from optuna.trial import FrozenTrial
 from gacsnn.errors import SweepError
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.run_dir import RunDirectory
-from gacsnn.sweep.claims import given_up
+from gacsnn.sweep.budget import budgets, is_spent
+from gacsnn.sweep.claims import given_up, is_new
 from gacsnn.sweep.confirm import confirmation, is_finished
 from gacsnn.sweep.confirmed import confirmed
 from gacsnn.sweep.jobs import place
 from gacsnn.sweep.loop import Sweep
-from gacsnn.sweep.status import best_trials, finished, scores
+from gacsnn.sweep.points import grid_point
+from gacsnn.sweep.status import best_so_far, best_trials, finished, scores
 from gacsnn.sweep.storage import run_of
 
 
 def conclude(sweep: Sweep) -> None:
     """When all trials are done: read the test split for the best ones, and show what was found."""
+    if is_spent(sweep):
+        say_spent(sweep)
+        return
     confirming = confirmation(sweep)
     for part in (sweep, confirming):
         if part is not None and not is_finished(part):
@@ -44,6 +49,28 @@ def conclude(sweep: Sweep) -> None:
                 f"hydra.sweeper.max_retries={sweep.options.max_retries} retries that finished no further epoch; the last: "
                 f"{lost[-1].user_attrs['died']}"
             )
+
+
+def say_spent(sweep: Sweep) -> None:
+    """What was not tried for want of budget, and what is the best so far; the test split waits for the end of the search."""
+    done = finished(sweep.study)
+    given = " ".join(f"hydra.sweeper.{name}={hours:g}" for name, hours in budgets(sweep).items())
+    best = best_so_far(sweep.study, sweep.options.objectives) or "none is complete"
+    log.info(
+        f"study {sweep.name}: {given} is spent: {done} of {sweep.n_trials} trials done, {sweep.n_trials - done} not tried"
+        f"{untried(sweep)}; {best}; the same command with more goes on, and with hydra.sweeper.n_trials={max(1, done)} it ends "
+        "here and reads the test split"
+    )
+
+
+def untried(sweep: Sweep, most: int = 5) -> str:
+    """The points of a grid that have not been begun, in brackets; of other searches nobody knows them."""
+    if sweep.options.sampler_name != "GridSampler":
+        return ""
+    begun = sum(map(is_new, sweep.study.get_trials(deepcopy=False)))
+    points = [grid_point(sweep.search.space, index) for index in range(begun, sweep.n_trials)]
+    shown = [" ".join(f"{name}={value}" for name, value in point.items()) for point in points[:most]]
+    return f" ({'; '.join(shown)}{f'; and {len(points) - most} more' if len(points) > most else ''})" if shown else ""
 
 
 def say_confirmed(sweep: Sweep, confirming: Sweep) -> None:

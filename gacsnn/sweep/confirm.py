@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
+from gacsnn.sweep.budget import is_spent
 from gacsnn.sweep.claims import effective_trials
 from gacsnn.sweep.confirmed import CANDIDATE, folder_of
 from gacsnn.sweep.loop import Sweep
@@ -29,7 +30,7 @@ def work(sweep: Sweep, at_once: int) -> None:
     sweep.work(at_once)
     if sweep.options.confirm is None:
         return
-    while not is_finished(sweep):  # others are at work on the last ones
+    while not (is_finished(sweep) or is_spent(sweep)):  # others are at work on the last ones
         stop_if_requested()
         time.sleep(0.5)
         sweep.work(at_once)
@@ -48,7 +49,9 @@ def is_finished(sweep: Sweep) -> bool:
 
 @uninterrupted()
 def is_over(sweep: Sweep) -> bool:
-    """Whether no trial is left, of the search and of what confirms it."""
+    """Whether no trial is left, of the search and of what confirms it, or no budget for one."""
+    if is_spent(sweep):
+        return True
     confirming = confirmation(sweep)
     return is_finished(sweep) and (confirming is None or is_finished(confirming))
 
@@ -73,6 +76,8 @@ def confirmation(sweep: Sweep) -> Sweep | None:
         pruner=OmegaConf.create({"_target_": NopPruner._target_}),
         claim=None,
         confirm=None,
+        budget_hours=None,
+        budget_gpu_hours=None,
         confirms=sweep.name,
     )
     search = Search(space, sweep.search.fixed, points)

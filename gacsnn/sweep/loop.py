@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,43 @@ from gacsnn.config.messages import first_line
 from gacsnn.errors import StorageError, SweepError
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
+from gacsnn.sweep.budget import is_spent, refused
 from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early
 from gacsnn.sweep.endings import tell
 from gacsnn.sweep.jobs import begin, log_trial, prepare
 from gacsnn.sweep.leases import TAKEN_OVER
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import grid_size
-from gacsnn.sweep.question import read_claims, to_plain
+from gacsnn.sweep.question import Claim, read_claims, to_plain
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Compose, Search, probes, study_identity
 from gacsnn.sweep.status import status
 from gacsnn.sweep.storage import open_storage, open_study, storage_beside
 from gacsnn.sweep.workers import sweep_worker
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a sweep before its first trial."""
+
+    identity: dict[str, Any]
+    claims: list[Claim]
+    n_trials: int
+
+
+def check(options: SweepOptions, search: Search, compose: Compose) -> Checked:
+    """Find out what is wrong with a sweep, with nothing written.
+
+    Raises:
+        InputError: for whatever it is.
+    """
+    claims = read_claims(options.claim, search.space, options.test)
+    identity = study_identity(search, probes(search, compose))
+    identity |= {f"claim {number}": str(claim) for number, claim in enumerate(claims, start=1)}
+    make("pruner", options.pruner)
+    rehearse(options, search)
+    grid = options.sampler_name == "GridSampler"
+    return Checked(identity, claims, min(options.n_trials, grid_size(search.space)) if grid else options.n_trials)
 
 
 class Sweep:
@@ -43,16 +69,11 @@ class Sweep:
         self.options, self.search, self.folder = options, search, folder
         self.compose, self.launcher = compose, launcher
         self.local = type(launcher).__name__ == "BasicLauncher"
-        self.claims = read_claims(options.claim, search.space, options.test)
-        identity = study_identity(search, probes(search, compose))
-        identity |= {f"claim {number}": str(claim) for number, claim in enumerate(self.claims, start=1)}
-        pruner = make("pruner", options.pruner)
-        rehearse(options, search)
+        checked = check(options, search, compose)
+        self.claims, self.n_trials = checked.claims, checked.n_trials
         self.sampler = sampler_of(options, search)
-        grid = options.sampler_name == "GridSampler"
-        self.n_trials = min(options.n_trials, grid_size(search.space)) if grid else options.n_trials
         self.name = options.study_name or folder.name
-        self.open(identity, pruner)
+        self.open(checked.identity, make("pruner", options.pruner))
 
     @uninterrupted()
     def open(self, identity: dict[str, Any], pruner: optuna.pruners.BasePruner) -> None:
@@ -77,13 +98,17 @@ class Sweep:
         options = self.options
         while True:
             trials = []
-            while len(trials) < at_once:
+            while len(trials) < at_once and not is_spent(self):
                 trial = claim(self.study, self.n_trials, options.max_retries, options.lease_seconds, self.sampler)
                 if trial is None:
                     break
                 try:
-                    if prepare(self, trial):
-                        trials.append(trial)
+                    if not prepare(self, trial):
+                        continue
+                    if reason := refused(self, trial):
+                        log_trial(trial, reason)
+                        break
+                    trials.append(trial)
                 except UpdateFinishedTrialError:
                     log_trial(trial, TAKEN_OVER)
             if trials:

@@ -84,6 +84,8 @@ class StudyConf(OptunaSweeperConf):
     max_retries: int = 10  # how often a trial whose process was killed is taken up again
     lease_seconds: float = 60.0  # how long another machine may be silent before its trial is taken up
     storage_patience_seconds: float = 300.0  # how long a storage that is away is waited for
+    budget_hours: float | None = None  # of trials, added up over workers; one that would take more is not started
+    budget_gpu_hours: float | None = None  # the same, times the GPUs of a trial
     test: str = "best"  # whose test split is read: best, all or none
     retry: str = "none"  # failed: line the trials that failed up again, once when the command starts
     verbose: bool = True  # whether trials say a line an epoch
@@ -123,6 +125,8 @@ class SweepOptions:
     retry: str
     verbose: bool
     reuse: bool
+    budget_hours: float | None
+    budget_gpu_hours: float | None
     claim: Any
     confirm: Confirm | None
     confirms: str | None = None  # the study whose best trials these are, run again
@@ -146,6 +150,9 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         raise InputError(f"hydra.sweeper.test={given['test']}: choose one of best, all, none")
     if given["retry"] not in ("none", "failed"):
         raise InputError(f"hydra.sweeper.retry={given['retry']}: choose one of none, failed")
+    for name in ("budget_hours", "budget_gpu_hours"):
+        if given[name] is not None and not given[name] > 0:
+            raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than 0")
     for name in ("lease_seconds", "storage_patience_seconds"):
         if given[name] < 0:
             raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than or equal to 0")
@@ -162,7 +169,10 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     if len(objectives) > 1 and given["pruner"].get("_target_") != NopPruner._target_:
         raise InputError("hydra/sweeper/pruner: trials with several objectives cannot be pruned; use pruner=none")
     same = ("n_trials", "n_jobs", "sampler", "pruner", "storage", "study_name", "test", "retry", "verbose", "reuse")
-    numbers = ("max_failure_rate", "max_retries", "lease_seconds", "storage_patience_seconds")
+    numbers = (
+        *("max_failure_rate", "max_retries", "lease_seconds", "storage_patience_seconds"),
+        *("budget_hours", "budget_gpu_hours"),
+    )
     return SweepOptions(
         **{name: given[name] for name in (*same, *numbers)},
         params=dict(given["params"] or {}),

@@ -62,10 +62,12 @@ class StudySweeper(Sweeper):
 
     def work(self, arguments: list[str]) -> None:
         from gacsnn.sweep.array import array_script, check_shared, run_array  # these bring optuna, for a sweep alone
+        from gacsnn.sweep.budget import is_spent
         from gacsnn.sweep.claims import line_up_failed
         from gacsnn.sweep.conclude import conclude, test_best
         from gacsnn.sweep.confirm import check_confirmable, is_over, work
         from gacsnn.sweep.loop import Sweep
+        from gacsnn.sweep.plan import plan_sweep
         from gacsnn.sweep.search import composer, read_search
         from gacsnn.sweep.status import StudyBar, finished
 
@@ -80,16 +82,20 @@ class StudySweeper(Sweeper):
         if options.confirm is not None:
             check_confirmable(search)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
+        compose = composer(self.loader, self.config)
+        if self.config.plan:
+            plan_sweep(options, search, folder, compose, self.launcher)
+            return
         launcher = type(self.launcher).__name__
         if array_worker():
             check_shared(folder, options.storage)
         script = (
             array_script(self.config.hydra.launcher, options.n_jobs, folder) if launcher == "SlurmLauncher" else None
         )
-        sweep = Sweep(options, search, folder, composer(self.loader, self.config), self.launcher)
+        sweep = Sweep(options, search, folder, compose, self.launcher)
         if array_worker():
             work(sweep, at_once=1)
-            if is_over(sweep):
+            if is_over(sweep) and not is_spent(sweep):
                 test_best(sweep)  # here, because where the command was typed there may be nothing to compute with
             return
         if index is None and options.retry == "failed" and (count := line_up_failed(sweep.study)):

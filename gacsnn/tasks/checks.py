@@ -26,6 +26,10 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         InputError: when it cannot be run.
     """
     task = config.task.name
+    if config.plan and not isinstance(config.task, Train):
+        raise InputError(f"plan=true: says what a training will take, and task={task} is none")
+    if config.plan and config.resume is not None:
+        raise InputError(f"plan=true: is for a run that begins; leave out resume={config.resume}")
     if isinstance(config.task, Train) and config.resume == AUTO:
         found = same_run(config)
         config = config.model_copy(update={"resume": None if found is None else str(found)})

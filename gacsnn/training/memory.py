@@ -18,7 +18,7 @@ from gacsnn.data.loader import shares_of
 from gacsnn.data.normalise import Normalise
 from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
-from gacsnn.runtime.console import log
+from gacsnn.runtime.console import gib, log
 from gacsnn.runtime.device import Machine, free_memory
 
 # Of the free memory, what tensors may take: a convolution's work space and the allocator's holes take some, too.
@@ -116,7 +116,3 @@ def fitting_parts(
     in_one = "" if parts == 1 else f", in one part {gib(needed[0])}"
     log.info(f"hardware.accumulate=auto: {parts} of {gib(needed[-1])}{in_one}; {gib(USABLE * free)} may be used")
     return parts
-
-
-def gib(size: float) -> str:
-    return f"{size / 2**30:.3g} GiB"

@@ -1,0 +1,81 @@
+"""`hydra.sweeper.budget_hours` and `budget_gpu_hours`: a trial that would take more than is left of them is not started.
+
+Hours are those of trials, added up over all workers and starts; what a trial will take says the sweep's plan, or else the mean of
+the complete ones.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from gacsnn.runtime.cores import visible_gpus
+from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.claims import EXCESS, OVER_BUDGET, finish_early
+from gacsnn.sweep.planned import read_plan
+
+if TYPE_CHECKING:
+    from gacsnn.sweep.loop import Sweep
+
+# The attribute of a study whose budget is at an end: which budget that was. A larger one goes on.
+SPENT = "budget_spent"
+
+
+def budgets(sweep: "Sweep") -> dict[str, float]:
+    """What is limited, in hours."""
+    given = {"budget_hours": sweep.options.budget_hours, "budget_gpu_hours": sweep.options.budget_gpu_hours}
+    return {name: hours for name, hours in given.items() if hours is not None}
+
+
+@uninterrupted()
+def is_spent(sweep: "Sweep") -> bool:
+    """Whether the sweep has ended because of its budget."""
+    return bool(budgets(sweep)) and sweep.study.user_attrs.get(SPENT) == budgets(sweep)
+
+
+@uninterrupted()
+def refused(sweep: "Sweep", trial: optuna.Trial) -> str | None:
+    """Why a trial is not started, and with that none is any more; None: it is."""
+    trials = sweep.study.get_trials(deepcopy=False)
+    seconds = expected(sweep, trials, trial)
+    for name, hours in budgets(sweep).items():
+        each = gpus(sweep, trial) if name == "budget_gpu_hours" else 1
+        spent = sum(taken(other, seconds) for other in trials if other.number != trial.number) * each / 3600
+        if spent + seconds * each / 3600 > hours:
+            reason = (
+                f"not started: of hydra.sweeper.{name}={hours:g}, {min(spent, hours):.3g} are spent, or will be by the trials at "
+                f"work, and it would take about {seconds * each / 3600:.2g}"
+            )
+            sweep.study.set_user_attr(SPENT, budgets(sweep))
+            if "retry_of" in trial.user_attrs:  # it is to be taken up again when there is more to spend
+                sweep.study._storage.set_trial_user_attr(trial._trial_id, OVER_BUDGET, True)
+                finish_early(sweep.study, trial, reason, "died")
+            else:
+                finish_early(sweep.study, trial, reason, EXCESS)
+            return reason
+    return None
+
+
+def expected(sweep: "Sweep", trials: list[FrozenTrial], trial: optuna.Trial) -> float:
+    """Seconds that a trial will take; 0 where nothing is known yet."""
+    plan = read_plan(sweep.folder)
+    if plan is not None and plan.about.get("identity") == sweep.study.user_attrs.get("identity"):
+        return plan.seconds(trial.params) or 0.0
+    complete = [
+        taken(other, 0.0) for other in trials if other.state == TrialState.COMPLETE and "reused" not in other.user_attrs
+    ]
+    return sum(complete) / len(complete) if complete else 0.0
+
+
+def taken(trial: FrozenTrial, seconds: float) -> float:
+    """Seconds that a trial took; one at work at least as many as are expected."""
+    if trial.state == TrialState.RUNNING and trial.datetime_start is not None:
+        return max(seconds, (datetime.now() - trial.datetime_start).total_seconds())
+    return trial.duration.total_seconds() if trial.duration is not None else 0.0
+
+
+def gpus(sweep: "Sweep", trial: optuna.Trial) -> int:
+    """GPUs that a trial holds; one, where none is seen, as on the machine that submits to a cluster."""
+    processes = sweep.compose(sweep.search.overrides(trial.params)).hardware.processes
+    return processes if isinstance(processes, int) else max(1, len(visible_gpus()) // sweep.options.n_jobs)

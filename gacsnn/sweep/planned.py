@@ -1,0 +1,59 @@
+"""`plan.json`, what a sweep will take: written by `plan.py`, read to hold it against what it took, and by the budget."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gacsnn.runtime.files import write_text
+
+FILE = "plan.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was measured at some values of the searched options; `error`: why it was not. Times in seconds, sizes in bytes."""
+
+    params: Mapping[str, Any]
+    figures: Mapping[str, Any]
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """What a trial takes; None where it does not fit."""
+        return self.figures.get("seconds")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`about`: study, number of trials, machine, versions and the like."""
+
+    about: Mapping[str, Any]
+    points: Sequence[Point]
+
+    def seconds(self, params: Mapping[str, Any]) -> float | None:
+        """What a trial with these parameters will take: as was measured, else the mean of what was; None: it does not fit."""
+        for point in self.points:
+            if all(params.get(name) == value for name, value in point.params.items()):
+                return point.seconds
+        known = [point.seconds for point in self.points if point.seconds is not None]
+        return statistics.fmean(known) if known else None
+
+
+def write_plan(folder: Path, plan: Plan) -> Path:
+    path = folder / FILE
+    content = {**plan.about, "points": [asdict(point) for point in plan.points]}
+    write_text(path, json.dumps(content, indent=2) + "\n")
+    return path
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """The plan of a sweep's folder; None where there is none that can be read."""
+    try:
+        content = json.loads((folder / FILE).read_text())
+        points = [Point(**point) for point in content.pop("points")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Plan(content, points)

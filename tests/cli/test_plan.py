@@ -1,0 +1,118 @@
+"""plan=true: what a run or a sweep will take, with nothing run and nothing written but the plan. And what may be spent."""
+
+import json
+from pathlib import Path
+
+import pytest
+from program import FOLDER, SEARCH, SMALL, TINY, Launch, refused
+from studies import load
+
+TIMED = ("step_seconds", "evaluation_seconds", "seconds")
+
+
+def test_a_run_says_what_it_will_take_and_writes_nothing(launch: Launch, tmp_path: Path) -> None:
+    code, out, err = launch(*TINY, "plan=true", "epochs=5")
+    assert code == 0, err
+    assert not list(tmp_path.iterdir())
+    said = dict(line.split(": ", 1) for line in out.splitlines() if ": " in line)
+    assert said["steps"].startswith("10 of ")  # 64 images, 32 a batch
+    assert said["steps"].endswith("5 epochs of 64 images")
+    assert {"evaluation", "time", "memory", "disk"} <= said.keys()
+
+
+def test_max_steps_are_all_that_is_planned(launch: Launch) -> None:
+    code, out, err = launch(*TINY, "plan=true", "epochs=5", "max_steps=3")
+    assert code == 0, err
+    assert "steps: 3 of" in out
+
+
+def test_a_step_that_does_not_fit_is_not_run(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gacsnn.tasks.plan.free_memory", lambda _device: 1000)
+    code, out, err = launch(*TINY, "plan=true")
+    assert code == 0, err
+    assert "it would not fit; try hardware.accumulate=auto or a smaller batch_size" in out
+    assert "time:" not in out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("task=study study=x", "plan=true: says what a training will take, and task=study is none"),
+        ("resume=run", "plan=true: is for a run that begins"),
+        ("dataset=cifar10", "the files of cifar10 are missing"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(launch: Launch, tmp_path: Path, given: str, said: str) -> None:
+    assert said in refused(launch, tmp_path, "plan=true", *given.split())
+
+
+def test_a_sweep_is_measured_where_it_matters_and_held_against_what_it_took(launch: Launch, tmp_path: Path) -> None:
+    searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=3")
+    code, out, err = launch(*searched, "plan=true")
+    assert code == 0, err
+    assert [path.relative_to(tmp_path / FOLDER) for path in (tmp_path / FOLDER).rglob("*")] == [Path("plan.json")]
+    plan = json.loads((tmp_path / FOLDER / "plan.json").read_text())
+    assert [point["params"] for point in plan["points"]] == [{"T": 1}, {"T": 2}]
+    assert all(point["figures"][name] > 0 for point in plan["points"] for name in TIMED)
+    assert plan["trials"] == 3
+    assert "study t_lr-digits-resnet8: 3 trials; a trial takes" in out
+
+    assert launch(*searched).code == 0
+    code, out, err = launch("task=study", f"study={FOLDER}")
+    assert code == 0, err
+    (line,) = [line for line in out.splitlines() if line.startswith("planned: ")]
+    planned = {point["params"]["T"]: point["figures"]["seconds"] for point in plan["points"]}
+    pairs = [(planned[trial.params["T"]], trial.duration.total_seconds()) for trial in load(tmp_path / FOLDER).trials]
+    ratio = sum(took for _, took in pairs) / sum(said for said, _ in pairs)
+    assert line.endswith(f"{ratio:.2f} x that")
+
+    code, out, err = launch(*searched, "plan=true")
+    assert code == 0, err
+    assert "3 trials, 3 done" in out
+
+
+def test_a_plan_of_a_sweep_with_other_options_says_nothing(launch: Launch) -> None:
+    searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=1")
+    assert launch(*searched, "plan=true", "epochs=7").code == 0
+    assert launch(*searched).code == 0
+    assert "plan.json is of a sweep with other options" in launch("task=study", f"study={FOLDER}").out
+
+
+def test_a_sweep_with_a_mistake_is_not_planned(launch: Launch, tmp_path: Path) -> None:
+    assert "encoder=gak" in refused(launch, tmp_path, "-m", *SEARCH, "plan=true", "encoder=gac,gak")
+
+
+def test_a_budget_ends_a_sweep_and_more_of_it_goes_on(launch: Launch, tmp_path: Path) -> None:
+    searched = ("-m", "sweeps=gac_against_direct", *SMALL, "seed=0,1", "hydra.sweeper.test=best")
+    folder = tmp_path / "multirun" / "gac_against_direct-digits-resnet8"
+    code, out, err = launch(*searched, "hydra.sweeper.budget_hours=1e-6")
+    assert code == 0, err
+    assert "1 of 4 trials done, 3 not tried (seed=1 encoder=gac; seed=0 encoder=direct; seed=1 encoder=direct)" in out
+    assert json.loads((folder / "0" / "result.json").read_text())["top1"] is None
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["0"]
+    before = len(load(folder).trials)
+    assert launch(*searched, "hydra.sweeper.budget_hours=1e-6").code == 0
+    assert len(load(folder).trials) == before
+    code, out, err = launch(*searched, "hydra.sweeper.budget_hours=1")
+    assert code == 0, err
+    complete = [trial.params for trial in load(folder).trials if trial.state.name == "COMPLETE"]
+    assert [(params["encoder"], params["seed"]) for params in complete] == [
+        ("gac", 0),
+        ("gac", 1),
+        ("direct", 0),
+        ("direct", 1),
+    ]
+
+
+def test_a_plan_keeps_a_budget_from_being_passed_by_the_first_trial(launch: Launch, tmp_path: Path) -> None:
+    searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=2")
+    assert launch(*searched, "plan=true").code == 0
+    code, out, err = launch(*searched, "hydra.sweeper.budget_gpu_hours=1e-6")
+    assert code == 0, err
+    assert "trial 0: not started: of hydra.sweeper.budget_gpu_hours=1e-06, 0 are spent" in out
+    assert "0 of 2 trials done, 2 not tried; none is complete" in out
+    assert not [path for path in (tmp_path / FOLDER).iterdir() if path.is_dir()]
+
+
+def test_a_budget_of_nothing_is_refused(launch: Launch, tmp_path: Path) -> None:
+    assert "should be greater than 0" in refused(launch, tmp_path, "-m", *SEARCH, "hydra.sweeper.budget_hours=0")
