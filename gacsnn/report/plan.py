@@ -8,10 +8,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.runtime.console import duration, gib, mib
+from gacsnn.sweep.claims import TAKEN_FROM
 from gacsnn.sweep.planned import read_plan
 
 # Attributes of trials that were not run from start to end.
-NOT_WHOLE = {"reused", "retry_of"}
+NOT_WHOLE = {"reused", "retry_of", TAKEN_FROM}
 
 
 def run_lines(figures: Mapping[str, Any]) -> list[str]:

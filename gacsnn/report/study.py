@@ -20,7 +20,7 @@ from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_table
 from gacsnn.report.table import Align, numbers, text, write_csv
 from gacsnn.runtime.console import duration, log
 from gacsnn.runtime.files import write_text
-from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.claims import TAKEN_FROM, effective_trials
 from gacsnn.sweep.status import best_trials
 from gacsnn.sweep.storage import load_study, run_of
 
@@ -127,6 +127,8 @@ def row(trial: FrozenTrial, objectives: list[str], best: bool) -> dict[str, Any]
     note = trial.user_attrs.get("reason", "")
     if "reused" in trial.user_attrs:
         note = f"taken from trial {trial.user_attrs['reused']}"
+    elif TAKEN_FROM in trial.user_attrs:
+        note, seconds = f"taken from {trial.user_attrs[TAKEN_FROM]}", None
     elif "retry_of" in trial.user_attrs and not note:
         note = f"went on with trial {trial.user_attrs['retry_of']}"
     return {

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.runtime.cores import visible_gpus
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import EXCESS, OVER_BUDGET, finish_early
+from gacsnn.sweep.claims import EXCESS, OVER_BUDGET, TAKEN_FROM, finish_early
 from gacsnn.sweep.planned import read_plan
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def is_spent(sweep: "Sweep") -> bool:
 @uninterrupted()
 def refused(sweep: "Sweep", trial: optuna.Trial) -> str | None:
     """Why a trial is not started, and with that none is any more; None: it is."""
-    trials = sweep.study.get_trials(deepcopy=False)
+    trials = [trial for trial in sweep.study.get_trials(deepcopy=False) if TAKEN_FROM not in trial.user_attrs]
     seconds = expected(sweep, trials, trial)
     for name, hours in budgets(sweep).items():
         each = gpus(sweep, trial) if name == "budget_gpu_hours" else 1

@@ -25,11 +25,14 @@ INTERRUPTED = "interrupted by the user"
 # The attribute of a trial that died because there was no budget left to take it up.
 OVER_BUDGET = "over_budget"
 
+# The attribute of a trial that another study ran: where it is there.
+TAKEN_FROM = "taken_from"
+
 EXCESS = "surplus"  # the attribute of a trial in excess, as it has been called in studies from the first
 
 
 def is_new(trial: FrozenTrial) -> bool:
-    return "retry_of" not in trial.user_attrs and EXCESS not in trial.user_attrs
+    return not trial.user_attrs.keys() & {"retry_of", EXCESS, TAKEN_FROM}
 
 
 def new_trial_index(study: optuna.Study, number: int) -> int:

@@ -1,6 +1,6 @@
 """`hydra.sweeper`: its options, the pruners there are, and what can be wrong with them before the first trial."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,9 @@ class StudyConf(OptunaSweeperConf):
     confirm: Any = (
         None  # {top, seeds}: after the search the best so many run again with so many fresh seeds (confirm.py)
     )
+    trials_from: list[str] = field(
+        default_factory=list
+    )  # folders of other studies, of which equal trials are taken over
     reuse: bool = True  # take the result of the same config from this study instead of running it again
 
 
@@ -127,6 +130,7 @@ class SweepOptions:
     reuse: bool
     budget_hours: float | None
     budget_gpu_hours: float | None
+    trials_from: Sequence[str]
     claim: Any
     confirm: Confirm | None
     confirms: str | None = None  # the study whose best trials these are, run again
@@ -176,6 +180,7 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     return SweepOptions(
         **{name: given[name] for name in (*same, *numbers)},
         params=dict(given["params"] or {}),
+        trials_from=list(given["trials_from"] or []),
         claim=plain(given["claim"]),
         confirm=read_confirm(plain(given["confirm"]), objectives, given["test"]),
         objectives=objectives,

@@ -67,6 +67,7 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.conclude import conclude, test_best
         from gacsnn.sweep.confirm import check_confirmable, is_over, work
         from gacsnn.sweep.loop import Sweep
+        from gacsnn.sweep.others import check_others, take_from_others
         from gacsnn.sweep.plan import plan_sweep
         from gacsnn.sweep.search import composer, read_search
         from gacsnn.sweep.status import StudyBar, finished
@@ -86,6 +87,7 @@ class StudySweeper(Sweeper):
         if self.config.plan:
             plan_sweep(options, search, folder, compose, self.launcher)
             return
+        check_others(options.trials_from, folder)
         launcher = type(self.launcher).__name__
         if array_worker():
             check_shared(folder, options.storage)
@@ -98,6 +100,8 @@ class StudySweeper(Sweeper):
             if is_over(sweep) and not is_spent(sweep):
                 test_best(sweep)  # here, because where the command was typed there may be nothing to compute with
             return
+        if index is None:
+            take_from_others(sweep)
         if index is None and options.retry == "failed" and (count := line_up_failed(sweep.study)):
             log.info(f"study {sweep.name}: trials that failed and are lined up again: {count}")
         if index is None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.claims import TAKEN_FROM, effective_trials
 from gacsnn.sweep.patient import impatient
 
 # Seconds between looks at the storage.
@@ -18,7 +18,12 @@ CHECK_EVERY = 1.0
 
 
 def finished(study: optuna.Study) -> int:
-    return sum(trial.state.is_finished() for trial in effective_trials(study))
+    return sum(trial.state.is_finished() for trial in own_trials(study))
+
+
+def own_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that answer for this study, without those that were taken from another."""
+    return [trial for trial in effective_trials(study) if TAKEN_FROM not in trial.user_attrs]
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -44,7 +49,7 @@ def seconds_left(study: optuna.Study, n_trials: int, at_once: int) -> float | No
 
     `at_once` trials run here; those that others run just now count as well.
     """
-    trials = effective_trials(study)
+    trials = own_trials(study)
     if not any(trial.state == TrialState.COMPLETE for trial in trials):
         return None
     done = (TrialState.COMPLETE, TrialState.PRUNED)

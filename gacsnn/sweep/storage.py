@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
 from gacsnn.errors import InputError, StorageError
+from gacsnn.sweep.claims import TAKEN_FROM
 from gacsnn.sweep.objectives import DirectionName
 from gacsnn.sweep.patient import Absence, PatientStorage, is_away
 
@@ -123,7 +124,7 @@ def load_study(folder: Path) -> tuple[optuna.Study, list[str]]:
 def run_of(trial: FrozenTrial, folder: Path) -> Path:
     """The run directory of a trial, whose path is relative to the study's folder, or absolute in studies of old."""
     run = folder / trial.user_attrs.get("run", str(trial.number))
-    return run if run.exists() else folder / run.name
+    return run if run.exists() or TAKEN_FROM in trial.user_attrs else folder / run.name
 
 
 def with_retry(make: Callable[[], T], passing: Callable[[Exception], bool]) -> T:

@@ -1,0 +1,71 @@
+"""Trials of another study: those that would be run the same are taken over, of the others it is said why not."""
+
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+from program import FOLDER, SEARCH, Launch, read_result, refused
+from studies import load
+
+GRID = ("-m", "hydra/sweeper=study", "hydra/sweeper/sampler=grid", *SEARCH[2:], "hydra.sweeper.n_trials=9")
+
+
+@pytest.fixture
+def other(launch: Launch) -> str:
+    """A study over T at one rate, with one trial beside it that failed."""
+    done = launch(
+        *GRID, "T=1,2", "optimizer.lr=choice(0.01)", "hydra.sweep.dir=other", "hydra.sweeper.study_name=other"
+    )
+    assert done.code == 0, done.err
+    return "hydra.sweeper.trials_from=[other]"
+
+
+def test_equal_trials_are_taken_over_and_not_run_again(launch: Launch, tmp_path: Path, other: str) -> None:
+    wider = (*GRID, "T=2,3", "optimizer.lr=choice(0.01,0.02)", "hydra.sweep.dir=here", other)
+    code, out, err = launch(*wider)
+    assert code == 0, err
+    assert "1 of 2 complete trials taken from other" in out
+    assert "not taken: 1: T=1 is not searched here" in out
+    study = load(tmp_path / "here")
+    taken, *own = study.trials
+    assert taken.user_attrs["taken_from"] == str(tmp_path / "other" / "1")
+    assert taken.params == {"T": 2, "optimizer.lr": 0.01}
+    assert taken.values == [read_result(tmp_path / "other" / "1")["validation_top1"]]
+    assert [(trial.params["T"], trial.params["optimizer.lr"]) for trial in own] == [
+        (2, 0.01),
+        (2, 0.02),
+        (3, 0.01),
+        (3, 0.02),
+    ]
+    assert own[0].user_attrs["reused"] == taken.number
+    assert sorted(path.name for path in (tmp_path / "here").iterdir() if path.is_dir()) == ["2", "3", "4"]
+
+    assert launch(*wider).code == 0
+    assert len(load(tmp_path / "here").trials) == len(study.trials), "taken twice"
+    code, out, err = launch("task=study", "study=here")
+    assert code == 0, err
+    assert f"taken from {tmp_path / 'other' / '1'}" in out
+
+
+def test_trials_of_other_options_are_refused_with_the_option(launch: Launch, tmp_path: Path, other: str) -> None:
+    code, out, err = launch(*GRID, "T=1,2", "optimizer.lr=choice(0.01)", "epochs=1", "hydra.sweep.dir=here", other)
+    assert code == 0, err
+    assert "0 of 2 complete trials taken from other" in out
+    assert "not taken: 2: of other options: epochs is 2 there and 1 here" in out
+
+
+def test_a_fixed_option_there_may_be_a_searched_one_here(launch: Launch, tmp_path: Path, other: str) -> None:
+    searched = ("-m", *SEARCH, "seed=choice(0,1)", "hydra.sweeper.n_trials=1", other)
+    code, _, err = launch(*searched)
+    assert code == 0, err
+    study = load(tmp_path / FOLDER)
+    taken = [trial for trial in study.trials if "taken_from" in trial.user_attrs]
+    assert [trial.params for trial in taken] == [{"seed": 0, "T": T, "optimizer.lr": 0.01} for T in (1, 2)]
+    assert sum(trial.state == TrialState.COMPLETE for trial in study.trials) == 3, (
+        "they count for none that is asked for"
+    )
+
+
+def test_a_folder_without_a_study_is_refused(launch: Launch, tmp_path: Path) -> None:
+    line = refused(launch, tmp_path, "-m", *SEARCH, "hydra.sweeper.trials_from=[nowhere]")
+    assert line.startswith("hydra.sweeper.trials_from: study=nowhere: no sweep in this folder")
