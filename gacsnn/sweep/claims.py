@@ -116,14 +116,15 @@ def claim(
     max_retries: int,
     seconds: float,
     sampler: Callable[[int], optuna.samplers.BaseSampler],
+    promote: Callable[[], None] = lambda: None,
 ) -> optuna.Trial | None:
     """The next trial that this process is to run, or None when nothing is left for it to do.
 
-    `seconds` is the first lease; `sampler` gives the sampler of the index-th new trial.
+    `seconds` is the first lease; `sampler` gives the sampler of the index-th new trial; `promote` lines up what is paused.
     """
     while True:
         stop_if_requested()  # before a trial is taken: one that nobody runs would count as killed
-        if (trial := take(study, n_trials, max_retries, seconds, sampler)) is not None:
+        if (trial := take(study, n_trials, max_retries, seconds, sampler, promote)) is not None:
             return trial
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if not any(in_doubt(study, other) for other in running):
@@ -139,10 +140,12 @@ def take(
     max_retries: int,
     seconds: float,
     sampler: Callable[[int], optuna.samplers.BaseSampler],
+    promote: Callable[[], None] = lambda: None,
 ) -> optuna.Trial | None:
     """A trial for this process, if there is one just now."""
     while True:
         reap_dead(study, n_trials, max_retries)
+        promote()
         trials = study.get_trials(deepcopy=False)
         made = sum(map(is_new, trials))
         if made >= n_trials and not any(trial.state == TrialState.WAITING for trial in trials):

@@ -10,6 +10,7 @@ from gacsnn.sweep.budget import budgets, is_spent
 from gacsnn.sweep.claims import given_up, is_new
 from gacsnn.sweep.confirm import confirmation, is_finished
 from gacsnn.sweep.confirmed import confirmed
+from gacsnn.sweep.endings import value_of
 from gacsnn.sweep.jobs import place
 from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.points import grid_point
@@ -120,4 +121,4 @@ def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
     label = f"{sweep.folder.name}/{trial.number}" if sweep.options.confirms else f"trial {trial.number}"
     with labelled(f"{label}: "):
         (returned,) = sweep.launcher.launch([job], initial_job_idx=trial.number)
-    returned.return_value  # noqa: B018  raises what the job raised
+    value_of(returned)

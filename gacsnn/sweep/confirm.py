@@ -74,6 +74,7 @@ def confirmation(sweep: Sweep) -> Sweep | None:
         n_trials=len(points) * len(seeds),
         sampler=OmegaConf.create({"_target_": "optuna.samplers.GridSampler"}),
         pruner=OmegaConf.create({"_target_": NopPruner._target_}),
+        rungs=None,
         trials_from=[],
         claim=None,
         confirm=None,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
+from hydra.core.utils import JobReturn, JobStatus
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
@@ -30,7 +31,7 @@ def tell(study: optuna.Study, objectives: Sequence[str], trial: optuna.Trial, re
     if is_over(study, trial):
         return TAKEN_OVER
     try:
-        value = returned.return_value
+        value = value_of(returned)
     except Pruned as pruned:
         return str(pruned) if end(study, trial, TrialState.PRUNED) else TAKEN_OVER
     except StorageError:
@@ -48,6 +49,13 @@ def tell(study: optuna.Study, objectives: Sequence[str], trial: optuna.Trial, re
         finish_early(study, trial, reason)
         return f"failed: {reason}"
     return f"done, {scores(objectives, values)}" if end(study, trial, values=values) else TAKEN_OVER
+
+
+def value_of(returned: JobReturn) -> Any:
+    """What a job returned, or raised; Hydra's own way to ask for it prints the job's whole command line."""
+    if returned.status == JobStatus.COMPLETED:
+        return returned._return_value
+    raise returned._return_value
 
 
 def is_over(study: optuna.Study, trial: optuna.Trial) -> bool:

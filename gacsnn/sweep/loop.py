@@ -24,6 +24,7 @@ from gacsnn.sweep.leases import TAKEN_OVER
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import grid_size
 from gacsnn.sweep.question import Claim, read_claims, to_plain
+from gacsnn.sweep.rungs import promote
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Compose, Search, probes, study_identity
 from gacsnn.sweep.status import status
@@ -99,7 +100,9 @@ class Sweep:
         while True:
             trials = []
             while len(trials) < at_once and not is_spent(self):
-                trial = claim(self.study, self.n_trials, options.max_retries, options.lease_seconds, self.sampler)
+                trial = claim(
+                    self.study, self.n_trials, options.max_retries, options.lease_seconds, self.sampler, self.promote
+                )
                 if trial is None:
                     break
                 try:
@@ -116,6 +119,10 @@ class Sweep:
             stop_after_failures(self)
             if not trials:
                 return
+
+    def promote(self) -> None:
+        if self.options.rungs is not None:
+            promote(self.study, self.options.rungs, self.n_trials)
 
     def run(self, trials: list[optuna.Trial]) -> None:
         """Launch trials together, and tell the study how each ended."""

@@ -9,6 +9,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gacsnn.errors import InputError, nearest
 from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
+from gacsnn.sweep.rungs import Rungs
 
 
 @dataclass
@@ -93,6 +94,10 @@ class StudyConf(OptunaSweeperConf):
     confirm: Any = (
         None  # {top, seeds}: after the search the best so many run again with so many fresh seeds (confirm.py)
     )
+    rungs: list[int] = field(
+        default_factory=list
+    )  # epochs after which trials pause; the best of each rung go on (rungs.py)
+    reduction_factor: int = 3  # of the trials at a rung one in so many goes on
     trials_from: list[str] = field(
         default_factory=list
     )  # folders of other studies, of which equal trials are taken over
@@ -130,6 +135,7 @@ class SweepOptions:
     reuse: bool
     budget_hours: float | None
     budget_gpu_hours: float | None
+    rungs: Rungs | None
     trials_from: Sequence[str]
     claim: Any
     confirm: Confirm | None
@@ -180,6 +186,7 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     return SweepOptions(
         **{name: given[name] for name in (*same, *numbers)},
         params=dict(given["params"] or {}),
+        rungs=read_rungs(given, objectives),
         trials_from=list(given["trials_from"] or []),
         claim=plain(given["claim"]),
         confirm=read_confirm(plain(given["confirm"]), objectives, given["test"]),
@@ -201,6 +208,25 @@ def read_confirm(given: Any, objectives: list[str], test: str) -> Confirm | None
             "hydra.sweeper.confirm: keeps the test split for the winner; hydra.sweeper.test=all reads it for all"
         )
     return Confirm(**given)
+
+
+def read_rungs(given: Mapping[str, Any], objectives: list[str]) -> Rungs | None:
+    rungs, factor = list(given["rungs"] or []), given["reduction_factor"]
+    if factor < 2:
+        raise InputError(f"hydra.sweeper.reduction_factor={factor}: should be greater than or equal to 2")
+    if not rungs:
+        return None
+    if len(rungs) < 2 or rungs != sorted({*rungs}) or rungs[0] < 1:
+        raise InputError(f"hydra.sweeper.rungs={rungs}: should be epochs that grow, two or more, such as [3, 9, 18]")
+    if len(objectives) > 1:
+        raise InputError("hydra.sweeper.rungs: several objectives cannot be compared before the end; search for one")
+    if objectives[0] != "validation_top1":
+        raise InputError(
+            f"hydra.sweeper.rungs: {objectives[0]} is not known after each epoch; search for validation_top1"
+        )
+    if given["pruner"].get("_target_") != NopPruner._target_:
+        raise InputError("hydra.sweeper.rungs: stop trials early themselves; use hydra/sweeper/pruner=none")
+    return Rungs(rungs, factor)
 
 
 def plain(given: Any) -> Any:

@@ -15,6 +15,7 @@ from gacsnn.errors import InputError
 from gacsnn.runtime.console import duration, gib, hush, log, mib
 from gacsnn.runtime.cores import share
 from gacsnn.runtime.provenance import provenance
+from gacsnn.sweep.endings import value_of
 from gacsnn.sweep.loop import Checked, check
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.planned import Plan, Point, write_plan
@@ -91,7 +92,7 @@ def measured(
     with tempfile.TemporaryDirectory(prefix="gacsnn-") as elsewhere, hush(True):
         (returned,) = launcher.launch([[*overrides, f"hydra.sweep.dir='{elsewhere}'"]], initial_job_idx=0)
         try:
-            return Point(params, returned.return_value)
+            return Point(params, value_of(returned))
         except InputError:
             raise
         except Exception as error:  # a GPU's memory may be at an end, or a kernel not be there for these values

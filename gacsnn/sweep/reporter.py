@@ -14,6 +14,7 @@ from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.sweep.rungs import PAUSED, Rungs, goes_on
 from gacsnn.sweep.storage import file_of, open_storage, storage_of
 
 # One connection a study, however many jobs of it run in this process.
@@ -33,14 +34,16 @@ def open_reporter(hydra: Any, number: int) -> "TrialReporter":
         if "confirms" not in about:  # to confirm is to run to the end
             pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
         _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
-    return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0])
+    epochs = [] if "confirms" in about else list(hydra.sweeper.rungs)
+    rungs = Rungs(epochs, hydra.sweeper.reduction_factor) if epochs else None
+    return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0], rungs)
 
 
 class TrialReporter:
     """Tells the study a run's score after each epoch, and stops the run when the pruner says so."""
 
-    def __init__(self, study: optuna.Study, number: int, score: str) -> None:
-        self.study = study
+    def __init__(self, study: optuna.Study, number: int, score: str, rungs: Rungs | None = None) -> None:
+        self.study, self.number, self.rungs = study, number, rungs
         self.trial_id = study.get_trials(deepcopy=False)[number]._trial_id
         self.score = score
 
@@ -60,6 +63,12 @@ class TrialReporter:
         if len(self.study.directions) > 1 or self.score not in line:
             return
         self.study._storage.set_trial_intermediate_value(self.trial_id, epoch, line[self.score])
+        rung = None if self.rungs is None else self.rungs.index(epoch)
+        if self.rungs is not None and rung is not None and not goes_on(self.study, self.number, self.rungs, rung):
+            self.study._storage.set_trial_user_attr(self.trial_id, PAUSED, rung)
+            raise Pruned(
+                f"paused after epoch {epoch}: goes on when {self.score} {line[self.score]:.2f} is among the best"
+            )
         trial = self.study._storage.get_trial(self.trial_id)
         if self.study.pruner.prune(self.study, trial):
             raise Pruned(f"stopped early after epoch {epoch}: {self.score} {line[self.score]:.2f} is not promising")

@@ -54,6 +54,10 @@ def read_search(options: SweepOptions, arguments: Sequence[str]) -> Search:
     if not space:
         raise InputError("hydra.sweeper.params: nothing is searched; give at least one, such as T: choice(2, 4)")
     test = [] if options.test == "all" else ["task.test=false"]
+    if options.rungs is not None:
+        last = options.rungs.epochs[-1]
+        if "epochs" in space or fixed.setdefault("epochs", last) != last:
+            raise InputError(f"hydra.sweeper.rungs: a whole run is of the last rung's {last} epochs; leave out epochs")
     return Search(space, (*test, *(f"{name}={value}" for name, value in fixed.items()), *deletions))
 
 
