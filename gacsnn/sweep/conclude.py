@@ -1,5 +1,7 @@
 """The end of a sweep: the test split of the best trials, and what was found."""
 
+from pathlib import Path
+
 from filelock import FileLock
 from optuna.trial import FrozenTrial
 
@@ -15,7 +17,7 @@ from gacsnn.sweep.jobs import place
 from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.points import grid_point
 from gacsnn.sweep.status import best_so_far, best_trials, finished, scores
-from gacsnn.sweep.storage import run_of
+from gacsnn.sweep.storage import run_of, runs_of
 
 
 def conclude(sweep: Sweep) -> None:
@@ -96,29 +98,31 @@ def test_best(sweep: Sweep) -> None:
     if sweep.options.test == "best":
         # Of several processes that conclude, one tests; the others wait and find it done.
         with FileLock(sweep.folder / ".conclude.lock"):
-            for part, trial in untested(sweep):
-                read_test_split(part, trial)
+            for part, trial, run in untested(sweep):
+                read_test_split(part, trial, run)
 
 
-def untested(sweep: Sweep) -> list[tuple[Sweep, FrozenTrial]]:
-    """The trials whose test split is to be read and has not been: the best ones, or those that confirmed the best one."""
+def untested(sweep: Sweep) -> list[tuple[Sweep, FrozenTrial, Path]]:
+    """Whose test split is to be read and has not been: the best trials, or those that confirmed the best one, and their runs."""
     if sweep.options.test != "best":
         return []
     part, chosen = sweep, best_trials(sweep.study)
     if (confirming := confirmation(sweep)) is not None:
         found = confirmed(sweep.study, confirming.study)
         part, chosen = confirming, list(found[0].trials.values()) if found else []
-    results = [(trial, RunDirectory(run_of(trial, part.folder)).read_result()) for trial in chosen]
-    return [(part, trial) for trial, result in results if result is None or result["top1"] is None]
+    runs = [(trial, run) for trial in chosen for run in runs_of(trial, part.folder)]
+    results = [(trial, run, RunDirectory(run).read_result()) for trial, run in runs]
+    return [(part, trial, run) for trial, run, result in results if result is None or result["top1"] is None]
 
 
-def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
-    """Read the test split with the run of this trial."""
-    path = run_of(trial, sweep.folder)
+def read_test_split(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
+    """Read the test split with a run of this trial."""
     names = [*sweep.search.overrides(trial.params), "task.test=true", f"resume='{path}'"]
     names = [name for name in names if name != "task.test=false"]
+    names += [f"seed={path.name.removeprefix('seed-')}"] if sweep.options.repeats > 1 else []
     job = [*names, *place(sweep, path)]
     label = f"{sweep.folder.name}/{trial.number}" if sweep.options.confirms else f"trial {trial.number}"
+    label += f" {path.name}" if sweep.options.repeats > 1 else ""
     with labelled(f"{label}: "):
         (returned,) = sweep.launcher.launch([job], initial_job_idx=trial.number)
     value_of(returned)

@@ -18,7 +18,7 @@ from gacsnn.sweep.budget import is_spent
 from gacsnn.sweep.claims import effective_trials
 from gacsnn.sweep.confirmed import CANDIDATE, folder_of
 from gacsnn.sweep.loop import Sweep
-from gacsnn.sweep.options import NopPruner
+from gacsnn.sweep.options import NopPruner, SweepOptions
 from gacsnn.sweep.points import all_values
 from gacsnn.sweep.search import Search
 from gacsnn.sweep.status import finished
@@ -65,8 +65,8 @@ def confirmation(sweep: Sweep) -> Sweep | None:
     if not candidates:
         return None
     points = {trial.number: trial.params for trial in candidates}
-    seed = sweep.compose(sweep.search.overrides(candidates[0].params)).seed
-    seeds = [seed + 1 + index for index in range(sweep.options.confirm.seeds)]
+    first = sweep.compose(sweep.search.overrides(candidates[0].params)).seed + sweep.options.repeats
+    seeds = [first + index for index in range(sweep.options.confirm.seeds)]
     space = {CANDIDATE: CategoricalDistribution([*points]), "seed": CategoricalDistribution(seeds)}
     options = replace(
         sweep.options,
@@ -74,6 +74,7 @@ def confirmation(sweep: Sweep) -> Sweep | None:
         n_trials=len(points) * len(seeds),
         sampler=OmegaConf.create({"_target_": "optuna.samplers.GridSampler"}),
         pruner=OmegaConf.create({"_target_": NopPruner._target_}),
+        repeats=1,
         rungs=None,
         trials_from=[],
         claim=None,
@@ -86,10 +87,11 @@ def confirmation(sweep: Sweep) -> Sweep | None:
     return Sweep(options, search, folder_of(sweep.folder, sweep.n_trials), sweep.compose, sweep.launcher)
 
 
-def check_confirmable(search: Search) -> None:
-    """Raises InputError where fresh seeds would be no others."""
-    if "seed" in search.space:
-        raise InputError("hydra.sweeper.confirm: this sweep searches the seed, and a confirmation brings its own")
+def check_seeds(options: SweepOptions, search: Search) -> None:
+    """Raises InputError where the seed is searched, and the sweep is to bring seeds of its own."""
+    for name in ("confirm", "repeats"):
+        if "seed" in search.space and getattr(options, name) not in (None, 1):
+            raise InputError(f"hydra.sweeper.{name}: this sweep searches the seed, and {name} brings its own")
 
 
 def best_configurations(sweep: Sweep, count: int) -> list[FrozenTrial]:

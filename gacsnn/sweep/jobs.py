@@ -49,15 +49,15 @@ def prepare(sweep: "Sweep", trial: optuna.Trial) -> bool:
     return True
 
 
-def begin(sweep: "Sweep", trial: optuna.Trial, leases: contextlib.ExitStack) -> list[str] | None:
-    """Own a trial and make its job. None when it is another's by now, or its run directory cannot be made."""
+def begin(sweep: "Sweep", trial: optuna.Trial, leases: contextlib.ExitStack) -> list[list[str]] | None:
+    """Own a trial and make its jobs, one a seed. None when it is another's by now, or its run directory cannot be made."""
     try:
         # The lease first: who was held up before it finds out here, and touches no directory.
         leases.enter_context(lease(sweep.study, trial._trial_id, sweep.options.lease_seconds))
         if not sweep.local:  # the job may outlive this process
             trial.set_user_attr(MAY_LIVE, True)
         log_trial(trial, ", ".join(f"{name}={value}" for name, value in trial.params.items()))
-        return job(sweep, trial)
+        return jobs_of(sweep, trial)
     except UpdateFinishedTrialError:
         log_trial(trial, TAKEN_OVER)
     except OSError as error:
@@ -67,28 +67,39 @@ def begin(sweep: "Sweep", trial: optuna.Trial, leases: contextlib.ExitStack) -> 
     return None
 
 
-def job(sweep: "Sweep", trial: optuna.Trial) -> list[str]:
-    """The overrides of a trial's run, in its own directory, where an earlier trial may have left its epochs."""
+def jobs_of(sweep: "Sweep", trial: optuna.Trial) -> list[list[str]]:
+    """The overrides of a trial's runs, in its own directory, where an earlier trial may have left their epochs."""
     if not sweep.folder.is_dir():
         raise MachineError(f"{sweep.folder}: the folder of study {sweep.name} is gone, and its runs with it")
-    run_dir = RunDirectory(sweep.folder / str(trial.number))
-    folder = run_dir.path
+    folder, overrides = sweep.folder / str(trial.number), sweep.search.overrides(trial.params)
     with uninterrupted():
         known = sweep.study.get_trials(deepcopy=False)
     take_over(sweep.folder, trial.number, [known[number] for number in ancestors(known, trial)[1:]])
     folder.mkdir(exist_ok=True)
     about = {"study": sweep.name, "trial": trial.number, "params": trial.params}
     write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
-    own = [f"+hydra.job.env_set.{TRIAL}='{trial.number}'", *place(sweep, folder)]
-    if run_dir.saved() and run_dir.config_path.exists():
-        TrialReporter(sweep.study, trial.number, sweep.options.objectives[0]).repeat(run_dir)
-        own.append(f"resume='{folder}'")
-    return [*sweep.search.overrides(trial.params), *own]
+    if sweep.options.repeats == 1:
+        if has_begun(folder):
+            TrialReporter(sweep.study, trial.number, sweep.options.objectives[0]).repeat(RunDirectory(folder))
+        return [job(sweep, trial, folder, overrides)]
+    first = sweep.compose(overrides).seed
+    seeds = range(first, first + sweep.options.repeats)
+    return [job(sweep, trial, folder / f"seed-{seed}", [*overrides, f"seed={seed}"]) for seed in seeds]
+
+
+def job(sweep: "Sweep", trial: optuna.Trial, run: Path, overrides: list[str]) -> list[str]:
+    goes_on = [f"resume='{run}'"] if has_begun(run) else []
+    return [*overrides, f"+hydra.job.env_set.{TRIAL}='{trial.number}'", *place(sweep, run), *goes_on]
+
+
+def has_begun(run: Path) -> bool:
+    return bool(RunDirectory(run).saved()) and RunDirectory(run).config_path.exists()
 
 
 def place(sweep: "Sweep", run: Path) -> list[str]:
     """The overrides that have a job run in a directory of this sweep."""
-    return [f"hydra.sweep.dir='{sweep.folder}'", f"hydra.sweep.subdir='{run.name}'"]
+    inside = run.relative_to(sweep.folder) if run.is_relative_to(sweep.folder) else run.name
+    return [f"hydra.sweep.dir='{sweep.folder}'", f"hydra.sweep.subdir='{inside}'"]
 
 
 def log_trial(trial: optuna.Trial, text: str) -> None:

@@ -16,6 +16,7 @@ from gacsnn.config.messages import first_line
 from gacsnn.errors import StorageError, SweepError
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
+from gacsnn.sweep import repeats
 from gacsnn.sweep.budget import is_spent, refused
 from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early
 from gacsnn.sweep.endings import tell
@@ -50,6 +51,7 @@ def check(options: SweepOptions, search: Search, compose: Compose) -> Checked:
     claims = read_claims(options.claim, search.space, options.test)
     identity = study_identity(search, probes(search, compose))
     identity |= {f"claim {number}": str(claim) for number, claim in enumerate(claims, start=1)}
+    identity |= {} if options.repeats == 1 else {"repeats": options.repeats}
     make("pruner", options.pruner)
     rehearse(options, search)
     grid = options.sampler_name == "GridSampler"
@@ -126,14 +128,14 @@ class Sweep:
 
     def run(self, trials: list[optuna.Trial]) -> None:
         """Launch trials together, and tell the study how each ended."""
-        jobs: dict[int, list[str]] = {}
+        jobs: dict[int, list[list[str]]] = {}
         with contextlib.ExitStack() as leases:
             try:
                 for trial in trials:
-                    if (job := begin(self, trial, leases)) is not None:
-                        jobs[trial.number] = job
+                    if (mine := begin(self, trial, leases)) is not None:
+                        jobs[trial.number] = mine
                 trials = [trial for trial in trials if trial.number in jobs]
-                returns = self.launcher.launch(list(jobs.values()), initial_job_idx=min(jobs)) if jobs else []
+                returns = repeats.launch(self, trials, jobs)
                 if any(returned.status != JobStatus.COMPLETED for returned in returns):
                     stop_if_requested()  # an import that a signal cuts short may end with an error of its own
             except BaseException as error:

@@ -60,11 +60,21 @@ class HyperbandPruner(Pruner):
     bootstrap_count: int = 0
 
 
+@dataclass
+class WilcoxonPruner(Pruner):
+    """For trials that are means over seeds (`repeats`): compares them with the best one, seed by seed."""
+
+    _target_: str = "optuna.pruners.WilcoxonPruner"
+    p_threshold: float = 0.1
+    n_startup_steps: int = 2
+
+
 PRUNERS = {
     "none": NopPruner,
     "median": MedianPruner,
     "halving": SuccessiveHalvingPruner,
     "hyperband": HyperbandPruner,
+    "wilcoxon": WilcoxonPruner,
 }
 
 
@@ -94,6 +104,7 @@ class StudyConf(OptunaSweeperConf):
     confirm: Any = (
         None  # {top, seeds}: after the search the best so many run again with so many fresh seeds (confirm.py)
     )
+    repeats: int = 1  # seeds of a trial, whose mean is its value (repeats.py)
     rungs: list[int] = field(
         default_factory=list
     )  # epochs after which trials pause; the best of each rung go on (rungs.py)
@@ -118,6 +129,7 @@ class SweepOptions:
 
     n_trials: int
     n_jobs: int
+    repeats: int
     params: Mapping[str, str]
     sampler: DictConfig
     pruner: DictConfig
@@ -153,7 +165,7 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     Raises:
         InputError: for a wrong one.
     """
-    for name in ("n_trials", "n_jobs"):
+    for name in ("n_trials", "n_jobs", "repeats"):
         if given[name] < 1:
             raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than or equal to 1")
     if given["test"] not in ("best", "all", "none"):
@@ -178,10 +190,11 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         )
     if len(objectives) > 1 and given["pruner"].get("_target_") != NopPruner._target_:
         raise InputError("hydra/sweeper/pruner: trials with several objectives cannot be pruned; use pruner=none")
+    check_repeats(given)
     same = ("n_trials", "n_jobs", "sampler", "pruner", "storage", "study_name", "test", "retry", "verbose", "reuse")
     numbers = (
         *("max_failure_rate", "max_retries", "lease_seconds", "storage_patience_seconds"),
-        *("budget_hours", "budget_gpu_hours"),
+        *("budget_hours", "budget_gpu_hours", "repeats"),
     )
     return SweepOptions(
         **{name: given[name] for name in (*same, *numbers)},
@@ -193,6 +206,18 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         objectives=objectives,
         directions=directions,
     )
+
+
+def check_repeats(given: Mapping[str, Any]) -> None:
+    pruner, several = given["pruner"].get("_target_"), given["repeats"] > 1
+    if several and given["rungs"]:
+        raise InputError("hydra.sweeper.repeats: a trial of several runs has no rungs; take one of the two")
+    if several and pruner not in (NopPruner._target_, WilcoxonPruner._target_):
+        raise InputError(
+            "hydra.sweeper.repeats: prunes between seeds, with hydra/sweeper/pruner=wilcoxon, or not at all"
+        )
+    if not several and pruner == WilcoxonPruner._target_:
+        raise InputError("hydra/sweeper/pruner=wilcoxon: compares trials seed by seed; give hydra.sweeper.repeats")
 
 
 def read_confirm(given: Any, objectives: list[str], test: str) -> Confirm | None:

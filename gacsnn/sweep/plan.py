@@ -53,6 +53,7 @@ def plan_sweep(options: SweepOptions, search: Search, folder: Path, compose: Com
     about = {
         "study": options.study_name or folder.name,
         "trials": checked.n_trials,
+        "repeats": options.repeats,
         **{name: made_by[name] for name in ("git_commit", "versions", "device", "machine")},
         "identity": checked.identity,
     }
@@ -115,7 +116,7 @@ def point_line(point: Point) -> str:
     if point.seconds is None:
         return f"would not fit: a step takes {mib(figures['memory_bytes'])} of {gib(figures['free_bytes'])} that may be used"
     step = f"a step {1000 * figures['step_seconds']:.3g} ms, {mib(figures['memory_bytes'])}"
-    return f"a trial takes about {duration(point.seconds)} ({step})"
+    return f"a run takes about {duration(point.seconds)} ({step})"
 
 
 def lines(options: SweepOptions, search: Search, checked: Checked, plan: Plan, done: int, folder: Path) -> list[str]:
@@ -125,7 +126,7 @@ def lines(options: SweepOptions, search: Search, checked: Checked, plan: Plan, d
     each = trial_seconds(options, search, checked, plan)
     mean = sum(each) / len(each) if each else 0.0
     again = options.confirm.top * options.confirm.seeds if options.confirm else 0
-    seconds = mean * (left + again)
+    seconds, runs_in_all = mean * left + mean / options.repeats * again, left * options.repeats + again
     kinds = (
         f"{checked.n_trials} trials" + (f", {done} done" if done else "") + (f", {again} to confirm" if again else "")
     )
@@ -138,16 +139,16 @@ def lines(options: SweepOptions, search: Search, checked: Checked, plan: Plan, d
     at_once = "" if options.n_jobs == 1 else f", {mib(options.n_jobs * memory)} at once"
     between = dict.fromkeys(duration(pick(point.seconds or 0.0 for point in known)) for pick in (min, max))
     made = [
-        f"study {plan.about['study']}: {kinds}; a trial takes {' to '.join(between)}",
+        f"study {plan.about['study']}: {kinds}; a run takes {' to '.join(between)}",
         f"time: {by} workers, each with {as_these} ({known[0].figures['device']})",
         f"memory: a step's tensors take up to {mib(memory)}{at_once}, of {gib(free)} that may be used",
-        f"disk: up to {mib(disk * (left + again))}, of {mib(there)}",
+        f"disk: up to {mib(disk * runs_in_all)}, of {mib(there)}",
     ]
     if known[0].figures["on_gpu"]:
         made.append(f"GPU hours: {seconds * known[0].figures['processes'] / 3600:.3g}")
     wrong = [f"would not fit: {written(point.params)}" for point in plan.points if point.seconds is None]
     wrong += ["would not fit: so many workers at once"] if options.n_jobs * memory > free else []
-    wrong += ["would not fit: the disk is too small"] if disk * (left + again) > there else []
+    wrong += ["would not fit: the disk is too small"] if disk * runs_in_all > there else []
     return [*made, *wrong]
 
 
@@ -156,7 +157,7 @@ def trial_seconds(options: SweepOptions, search: Search, checked: Checked, plan:
     if options.sampler_name == "GridSampler":
         found = [plan.seconds(grid_point(search.space, index)) for index in range(checked.n_trials)]
     else:
-        found = [point.seconds for point in plan.points]
+        found = [plan.seconds(point.params) for point in plan.points]
     return [seconds for seconds in found if seconds is not None]
 
 

@@ -37,9 +37,14 @@ class Plan:
         """What a trial with these parameters will take: as was measured, else the mean of what was; None: it does not fit."""
         for point in self.points:
             if all(params.get(name) == value for name, value in point.params.items()):
-                return point.seconds
+                return None if point.seconds is None else point.seconds * self.repeats
         known = [point.seconds for point in self.points if point.seconds is not None]
-        return statistics.fmean(known) if known else None
+        return statistics.fmean(known) * self.repeats if known else None
+
+    @property
+    def repeats(self) -> int:
+        """How many runs a trial is."""
+        return self.about.get("repeats", 1)
 
 
 def write_plan(folder: Path, plan: Plan) -> Path:

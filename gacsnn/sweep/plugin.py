@@ -65,7 +65,7 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.budget import is_spent
         from gacsnn.sweep.claims import line_up_failed
         from gacsnn.sweep.conclude import conclude, test_best
-        from gacsnn.sweep.confirm import check_confirmable, is_over, work
+        from gacsnn.sweep.confirm import check_seeds, is_over, work
         from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.others import check_others, take_from_others
         from gacsnn.sweep.plan import plan_sweep
@@ -80,8 +80,7 @@ class StudySweeper(Sweeper):
             end_with_supervisor()
         options = read_options(self.options)
         search = read_search(options, arguments)
-        if options.confirm is not None:
-            check_confirmable(search)
+        check_seeds(options, search)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         compose = composer(self.loader, self.config)
         if self.config.plan:

@@ -28,22 +28,29 @@ def open_reporter(hydra: Any, number: int) -> "TrialReporter":
     url = storage_of(folder, about)
     file = file_of(url)
     key = (url if file is None else str(file.absolute()), about["study"])
+    of_several = "confirms" not in about and hydra.sweeper.repeats > 1
     if key not in _studies:
         storage = open_storage(url, hydra.sweeper.storage_patience_seconds, wait=True)
         pruner = optuna.pruners.NopPruner()
-        if "confirms" not in about:  # to confirm is to run to the end
+        if (
+            "confirms" not in about and not of_several
+        ):  # to confirm is to run to the end, and seeds are compared as a whole
             pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
         _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
     epochs = [] if "confirms" in about else list(hydra.sweeper.rungs)
     rungs = Rungs(epochs, hydra.sweeper.reduction_factor) if epochs else None
-    return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0], rungs)
+    runs = folder / str(number) if of_several else None
+    return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0], rungs, runs)
 
 
 class TrialReporter:
     """Tells the study a run's score after each epoch, and stops the run when the pruner says so."""
 
-    def __init__(self, study: optuna.Study, number: int, score: str, rungs: Rungs | None = None) -> None:
-        self.study, self.number, self.rungs = study, number, rungs
+    def __init__(
+        self, study: optuna.Study, number: int, score: str, rungs: Rungs | None = None, runs: Path | None = None
+    ) -> None:
+        """`runs`: where the runs of the trial lie, if there are several; their epochs are counted together, and not scored."""
+        self.study, self.number, self.rungs, self.runs = study, number, rungs, runs
         self.trial_id = study.get_trials(deepcopy=False)[number]._trial_id
         self.score = score
 
@@ -55,12 +62,12 @@ class TrialReporter:
             Pruned: when the trial is not worth going on with.
             TakenOverError: when the study has held it for dead.
         """
-        epoch = line["epoch"]
+        epoch = line["epoch"] if self.runs is None else epochs_in(self.runs)
         try:
             self.study._storage.set_trial_user_attr(self.trial_id, "epochs", epoch)
         except UpdateFinishedTrialError:
             raise TakenOverError(TAKEN_OVER) from None
-        if len(self.study.directions) > 1 or self.score not in line:
+        if len(self.study.directions) > 1 or self.score not in line or self.runs is not None:
             return
         self.study._storage.set_trial_intermediate_value(self.trial_id, epoch, line[self.score])
         rung = None if self.rungs is None else self.rungs.index(epoch)
@@ -86,3 +93,8 @@ class TrialReporter:
         for line in lines:
             if self.score in line:
                 self.study._storage.set_trial_intermediate_value(self.trial_id, line["epoch"], line[self.score])
+
+
+def epochs_in(folder: Path) -> int:
+    """Epochs of all runs in a folder."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("*/metrics.jsonl"))

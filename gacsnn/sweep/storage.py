@@ -127,6 +127,12 @@ def run_of(trial: FrozenTrial, folder: Path) -> Path:
     return run if run.exists() or TAKEN_FROM in trial.user_attrs else folder / run.name
 
 
+def runs_of(trial: FrozenTrial, folder: Path) -> list[Path]:
+    """The run directories of a trial: one, or, where it is a mean over seeds, one for each."""
+    run = run_of(trial, folder)
+    return sorted(run.glob("seed-*"), key=lambda path: (len(path.name), path.name)) or [run]
+
+
 def with_retry(make: Callable[[], T], passing: Callable[[Exception], bool]) -> T:
     """Two processes that make the same thing at once: one finds it half made, and succeeds a little later.
 

@@ -55,7 +55,7 @@ def test_a_sweep_is_measured_where_it_matters_and_held_against_what_it_took(laun
     assert [point["params"] for point in plan["points"]] == [{"T": 1}, {"T": 2}]
     assert all(point["figures"][name] > 0 for point in plan["points"] for name in TIMED)
     assert plan["trials"] == 3
-    assert "study t_lr-digits-resnet8: 3 trials; a trial takes" in out
+    assert "study t_lr-digits-resnet8: 3 trials; a run takes" in out
 
     assert launch(*searched).code == 0
     code, out, err = launch("task=study", f"study={FOLDER}")
