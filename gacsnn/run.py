@@ -1,12 +1,12 @@
 """One run: its config -> the task that it asks for. Neither Hydra nor torch: what is wrong is said before torch is imported."""
 
 from collections.abc import Collection
-from importlib import import_module
 
 from gacsnn.config.schema import Config
 from gacsnn.runtime.console import speak
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import OnEpochEnd, Result
+from gacsnn.runtime.signals import imported
 from gacsnn.tasks.checks import checked
 
 # What `task=NAME` runs: a module with `run(config, overridden, on_epoch_end)`, imported when it is asked for.
@@ -38,8 +38,8 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
     config = checked(config, overridden)
     task = "gacsnn.tasks.plan" if config.plan else TASKS[config.task.name]
     if this_rank().size > 1:
-        return import_module("gacsnn.tasks.together").as_member(task, config, overridden, on_epoch_end)
+        return imported("gacsnn.tasks.together").as_member(task, config, overridden, on_epoch_end)
     processes = config.hardware.processes
     if isinstance(processes, int) and processes > 1:
-        return import_module("gacsnn.tasks.spawn").spawn(config, overridden, on_epoch_end)
-    return import_module(task).run(config, overridden, on_epoch_end)
+        return imported("gacsnn.tasks.spawn").spawn(config, overridden, on_epoch_end)
+    return imported(task).run(config, overridden, on_epoch_end)

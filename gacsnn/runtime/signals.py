@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
+from importlib import import_module
+from types import FrameType, ModuleType
 from typing import Any
 
 from gacsnn.errors import TakenOverError
@@ -194,3 +195,9 @@ def uninterrupted() -> Iterator[None]:
                 handler(number, frame)
             elif handler == signal.SIG_DFL:
                 signal.raise_signal(number)
+
+
+def imported(module: str) -> ModuleType:
+    """Import what may bring torch. Signals wait: where a handler raises within torch's own import, C++ ends the process."""
+    with uninterrupted():
+        return import_module(module)

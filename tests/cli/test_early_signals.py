@@ -26,6 +26,12 @@ sys.meta_path.insert(0, Finder())
 runpy.run_path(program, run_name="__main__")
 """
 
+# The program, which says as it ends whether torch was imported to the end.
+WITH_TORCH = """
+import atexit
+atexit.register(lambda: print(hasattr(sys.modules.get("torch"), "compile")))
+"""
+
 # The program, in which a library catches what the signal's handler raises, and makes an error of its own of it.
 AS_AN_ERROR = AS_IT_IMPORTS.replace(
     "            for number in numbers:\n",
@@ -81,6 +87,15 @@ def test_a_signal_while_the_program_is_imported_ends_it_quietly(
 def test_two_at_once_are_as_quiet(module: str, tmp_path: Path) -> None:
     done = run(tmp_path, AS_IT_IMPORTS, module, "2,2", *TINY)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_signal_while_torch_is_imported_waits_for_its_end(tmp_path: Path) -> None:
+    """Found by benchmarks/faults.py: raised within torch's import, C++ made an abort of it (exit code -6)."""
+    done = run(
+        tmp_path, AS_IT_IMPORTS.replace("program, module", f"{WITH_TORCH}\nprogram, module", 1), "torch", "15", *TINY
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (143, "True\n", "")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("module", ["hydra._internal.utils", "gacsnn.run"])
