@@ -188,7 +188,7 @@ def curves(complete: Sequence[Tried], higher: bool) -> Chart:
             series.append(Series(label, middle, index % GREY, joined="line", band=band))
     best = (max if higher else min)(complete, key=score_of)
     series.append(Series(f"best: trial {best.trial.number}", best.curve, GREY, joined="line"))
-    title = "Learning curves" if few else "Learning curves: median and quartiles over trials"
+    title = "Learning curves" if few else "Learning curves: median, quartiles"
     return Chart(
         "curves",
         title,
@@ -227,7 +227,7 @@ def seed_curves(rows: Sequence[Row]) -> list[Chart]:
         label = f"{named(row, rows)} n={len(row.runs)}".strip()
         series.append(Series(label, mean, index, joined="line", band=band if any(spread.values()) else ()))
     some = f", best {FEW_SETTINGS} of {len(known)}" if len(known) > FEW_SETTINGS else ""
-    title = f"Learning curves: mean ± sd over seeds{some}"
+    title = f"Learning curves: mean ± sd{some}"
     return (
         [Chart("curves", title, EPOCHS, Axis(word(ACCURACY)), series, "each run's metrics.jsonl, validation_top1")]
         if series

@@ -26,12 +26,8 @@ MARKERS: dict[str, Callable[[float], str]] = {
 }
 FILLED = ("circle", "square", "triangle", "diamond")  # by which groups are told apart
 
-WIDTH, PLOT, ROW, CHARACTER = (
-    460.0,
-    230.0,
-    18.0,
-    7.3,
-)  # units of the picture; a character of 13 units is at most so wide
+# Units of the picture: its width, the axes' height, a row of the legend, and what a character is wide at most.
+WIDTH, PLOT, ROW, CHARACTER = 400.0, 210.0, 18.0, 7.3
 MANY = 400  # points, above which they are smaller and have no texts
 
 
@@ -55,7 +51,7 @@ def draw(chart: Chart, alone: bool = False) -> str:
         return at_x(point[0]), at_y(point[1])
 
     size = 1.8 if len(known) > MANY else 3.2
-    entries, end = legend([series for series in chart.series if series.label], bottom + 50)
+    entries, end = legend([series for series in chart.series if series.label], bottom + 53)
     return render(
         "chart.svg",
         chart=chart,

@@ -18,7 +18,7 @@ def test_a_run_writes_its_directory_and_says_what_it_did(launch: Launch, tmp_pat
     run = tmp_path / "run"
     written = {str(path.relative_to(run)).split("/events")[0] for path in run.rglob("*") if path.is_file()}
     assert written == {
-        ".lock", "config.yaml", "energy.csv", "firing_rates.png", "metrics.jsonl", "result.json", "tensorboard",
+        ".lock", "config.yaml", "energy.csv", "metrics.jsonl", "report.html", "result.json", "tensorboard",
         "checkpoints/last.pt", "checkpoints/best.pt",
     }  # fmt: skip
     result = read_result(run)
