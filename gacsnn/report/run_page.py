@@ -25,11 +25,11 @@ FEW = 40  # epochs, each of which gets a marker
 
 
 def write_page(run_dir: RunDirectory, given: Collection[str] | None) -> None:
-    """Write it, if it is not there. `given`: the options on the command line, dotted; None: nothing is known of it.
+    """Write it. `given`: the options on the command line, dotted; None: nothing is known of it.
 
     The result is written by then, and is worth more: what goes wrong here is a warning.
     """
-    if not run_dir.writes or run_dir.page_path.exists():
+    if not run_dir.writes:
         return
     try:
         write_text(run_dir.page_path, run_page(run_dir, given or ()))
@@ -72,7 +72,7 @@ def tiles(result: Mapping[str, Any]) -> list[Tile]:
         Tile("parameters", f"{result['params']:,}", ""),
     ]
     if result["train_seconds"] is not None:
-        made.append(Tile("trained for", duration(result["train_seconds"]), f"{result['epochs']} epochs"))
+        made.append(Tile("trained for", duration(result["train_seconds"]), plural(result["epochs"])))
     return made
 
 
@@ -194,6 +194,10 @@ def energy(layers: Sequence[Mapping[str, str]]) -> Table | None:
         for layer in layers
     ]
     return Table([*headers, "paper, µJ", "full, µJ"], ["left"] * 3 + ["right"] * 5, rows)
+
+
+def plural(epochs: int) -> str:
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def named(given: Iterable[str], options: Mapping[str, Any]) -> list[str]:

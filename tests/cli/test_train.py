@@ -31,6 +31,17 @@ def test_a_run_writes_its_directory_and_says_what_it_did(launch: Launch, tmp_pat
         assert said in out
 
 
+def test_the_page_of_a_run_follows_it(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "seed=3", "output_dir=run").code == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<small>1 epoch</small>" in page
+    assert "<dt>seed</dt><dd>3</dd>" in page[page.index("Given on the command line") : page.index("<details>")]
+    assert launch("resume=run", "epochs=2").code == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<small>2 epochs</small>" in page
+    assert f"{read_result(tmp_path / 'run')['top1']:.2f} %" in page
+
+
 def test_without_an_output_dir_runs_get_dated_folders_that_never_collide(launch: Launch, tmp_path: Path) -> None:
     assert launch(*TINY)[0] == launch(*TINY)[0] == 0
     found = [path.parent.name for path in (tmp_path / "outputs").glob("*/*/result.json")]
