@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from gacsnn.report.chart import Axis, Chart, Point, Series
 from gacsnn.report.rows import Row
-from gacsnn.report.seeds import named
+from gacsnn.report.seed_charts import EPOCHS, GREY, seed_charts
 from gacsnn.report.svg import MARKERS
 from gacsnn.report.trials import ACCURACY, ENERGY, Tried, front, groups
 from gacsnn.report.words import word
@@ -18,9 +18,8 @@ STATES = {
     "RUNNING": ("running", 2, "plus"),
     "FAIL": ("failed", 3, "ring"),
 }
-GREY = 6
 SIGNS = tuple(MARKERS)
-FEW_CURVES, FEW_SETTINGS = 30, 6
+FEW_CURVES = 30
 
 
 def charts_of(
@@ -31,11 +30,13 @@ def charts_of(
     complete = [one for one in scored if one.complete]
     if not scored:
         return []
-    made = [history(scored, objectives[0], higher[0])]
-    if all("T" in one.trial.params for one in scored):
-        made.append(by_steps(scored, objectives[0], higher[0]))
+    made = [history(scored, objectives[0], None if means else higher[0])]
     if with_rate := [one for one in scored if "optimizer.lr" in one.trial.params]:
         made.append(by_rate(with_rate, objectives[0]))
+    if means:
+        return made + seed_charts(means)
+    if all("T" in one.trial.params for one in scored):
+        made.insert(1, by_steps(scored, objectives[0], higher[0]))
     x, y = (objectives[1], objectives[0]) if len(objectives) == 2 else (ENERGY, ACCURACY)
     directions = (not higher[1], higher[0]) if len(objectives) == 2 else (True, True)
     if known := [one for one in complete if one.value(x) is not None and one.value(y) is not None]:
@@ -43,9 +44,7 @@ def charts_of(
     energetic = [one for one in complete if one.value(ENERGY) is not None]
     if energetic and all("T" in one.trial.params for one in energetic):
         made.append(energy_by_steps(energetic))
-    if means:
-        made += seed_curves(means)
-    elif curved := [one for one in complete if one.curve]:
+    if curved := [one for one in complete if one.curve]:
         made.append(curves(curved, higher[0]))
     return made
 
@@ -73,13 +72,14 @@ def score_of(tried: Tried) -> float:
     return tried.score
 
 
-def history(scored: Sequence[Tried], objective: str, higher: bool) -> Chart:
+def history(scored: Sequence[Tried], objective: str, higher: bool | None) -> Chart:
+    """`higher`: whether more is better; None: the best so far is not shown, as where seeds differ."""
     better = max if higher else min
     best: list[Point] = []
     for one in scored:
         if one.complete:
             best.append((one.trial.number, better(best[-1][1], score_of(one)) if best else score_of(one)))
-    series = [Series("best so far", best, GREY, joined="step")] if best else []
+    series = [Series("best so far", best, GREY, joined="step")] if best and higher is not None else []
     series += by_state(scored, lambda one: one.trial.number)
     x, y = Axis("trial", whole=True), Axis(word(objective))
     return Chart("history", "History of the search", x, y, series, source(f"{objective} by trial"))
@@ -168,9 +168,6 @@ def pareto(complete: Sequence[Tried], x: str, y: str, low_x: bool, high_y: bool)
     return Chart("pareto", f"{named_y} against {named_x}", Axis(word(x)), Axis(word(y)), series, chart_source)
 
 
-EPOCHS = Axis("epoch", whole=True)
-
-
 def curves(complete: Sequence[Tried], higher: bool) -> Chart:
     """A thin line a trial; of more than `FEW_CURVES` trials, the median and the quartiles of each T. The best trial on top."""
     few = len(complete) <= FEW_CURVES
@@ -205,31 +202,3 @@ def by_epoch(tried: Sequence[Tried]) -> dict[int, list[float]]:
         for epoch, value in one.curve:
             found.setdefault(epoch, []).append(value)
     return dict(sorted(found.items()))
-
-
-def seed_curves(rows: Sequence[Row]) -> list[Chart]:
-    """Of each settings the mean over its seeds, with a band of one standard deviation; of the best ones, where there are many."""
-    known: list[tuple[float, Row, dict[int, list[float]]]] = []
-    for row in rows:
-        steps: dict[int, list[float]] = {}
-        for run in row.runs:
-            for line in run.metrics:
-                if ACCURACY in line:
-                    steps.setdefault(line["epoch"], []).append(line[ACCURACY])
-        if steps:
-            known.append((statistics.fmean(steps[max(steps)]), row, dict(sorted(steps.items()))))
-    known.sort(key=lambda entry: -entry[0])
-    series = []
-    for index, (_, row, steps) in enumerate(known[:FEW_SETTINGS]):
-        mean = [(epoch, statistics.fmean(values)) for epoch, values in steps.items()]
-        spread = {epoch: statistics.stdev(values) if len(values) > 1 else 0.0 for epoch, values in steps.items()}
-        band = [(epoch, value - spread[epoch], value + spread[epoch]) for epoch, value in mean]
-        label = f"{named(row, rows)} n={len(row.runs)}".strip()
-        series.append(Series(label, mean, index, joined="line", band=band if any(spread.values()) else ()))
-    some = f", best {FEW_SETTINGS} of {len(known)}" if len(known) > FEW_SETTINGS else ""
-    title = f"Learning curves: mean ± sd{some}"
-    return (
-        [Chart("curves", title, EPOCHS, Axis(word(ACCURACY)), series, "each run's metrics.jsonl, validation_top1")]
-        if series
-        else []
-    )

@@ -79,7 +79,7 @@ def show_study(folder: Path) -> dict[str, Any]:
         write_text(report / f"{chart.name}.svg", draw(chart, alone=True))
     mean = best_mean(by_seed, objectives[0], higher[0]) if by_seed and len(objectives) == 1 else []
     storage = shown_storage(url, folder)
-    page = study_page(study, storage, objectives, known, rows, best, mean, charts, importance, means)
+    page = study_page(study, storage, objectives, known, rows, best, by_seed, charts, importance)
     write_text(report / "study.html", page)
     lines = [*describe(study, trials, objectives), "", *text(*trial_table.terminal(rows)), ""]
     if means:

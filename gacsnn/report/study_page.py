@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial
 from gacsnn.report import html, trial_table
 from gacsnn.report.chart import Chart
 from gacsnn.report.pages import Tile, figures, plain, said
-from gacsnn.report.seeds import Table as Cells
+from gacsnn.report.rows import Row
+from gacsnn.report.seeds import best_row, mean_of, named, seed_table
 from gacsnn.report.trial_table import STATES
 from gacsnn.report.trials import Tried, short
 from gacsnn.report.words import word
@@ -29,24 +30,23 @@ def study_page(
     tried: Sequence[Tried],
     rows: Sequence[dict[str, Any]],
     best: Sequence[FrozenTrial],
-    best_mean: Sequence[str],
+    by_seed: Sequence[Row],
     charts: Sequence[Chart],
     importance: Mapping[str, float],
-    means: Cells | None,
 ) -> str:
-    """One file that needs no network. `rows` are those of `trial_table.row`, `best_mean` what was said of means over seeds."""
+    """One file that needs no network. `rows` are those of `trial_table.row`, `by_seed` the settings that have several seeds."""
     identity = study.user_attrs.get("identity", {})
     synthetic = ["SYNTHETIC DATA"] if identity.get("dataset.name") == "synthetic" else []
     return html.render(
         "study.html",
         name=study.study_name,
-        heading=[*synthetic, *searched(tried), *best_mean],
-        tiles=tiles(tried, objectives, study, best, bool(means)),
+        heading=[*synthetic, *searched(tried)],
+        tiles=tiles(tried, objectives, study, best, by_seed),
         claims=[],
         figures=figures(charts),
         objective=word(objectives[0]),
         shares=list(importance.items()),
-        means=plain(*means) if means else None,
+        means=plain(*seed_table(by_seed)) if by_seed else None,
         trials=trial_table.page(rows),
         provenance=provenance(study, storage, objectives, tried),
         shared=[(name, said(value)) for name, value in identity.items() if not name.startswith("search of ")],
@@ -69,20 +69,26 @@ def within(space: BaseDistribution) -> str:
 
 
 def tiles(
-    tried: Sequence[Tried], objectives: Sequence[str], study: optuna.Study, best: Sequence[FrozenTrial], repeated: bool
+    tried: Sequence[Tried],
+    objectives: Sequence[str],
+    study: optuna.Study,
+    best: Sequence[FrozenTrial],
+    by_seed: Sequence[Row],
 ) -> list[Tile]:
-    """How many trials, the best of them, how long they took. With seeds no single trial is the best."""
+    """How many trials, the best of them, how long they took. With seeds the best mean, as no single trial is the best."""
     states = [one.trial.state.name for one in tried]
     counts = [f"{states.count(state):,} {said}" for state, said in STATES.items() if state in states]
     found = [Tile("trials", f"{len(tried):,}", ", ".join(counts) or "no trials yet")]
-    wanted = [f"{word(name)}, {way.name.lower()}d" for name, way in zip(objectives, study.directions, strict=True)]
+    name, higher = objectives[0], study.directions[0] == optuna.study.StudyDirection.MAXIMIZE
+    row = best_row(by_seed, name, higher)
     if len(objectives) > 1:
-        found.append(Tile("on the Pareto front", f"{len(best)}", "; ".join(wanted)))
-    elif best and not repeated:
+        found.append(Tile("trials on the Pareto front", f"{len(best)}", f"of {' and '.join(map(word, objectives))}"))
+    elif row is not None:
+        settings = f"{named(row, by_seed)}, n={len(row.runs)}" if len(by_seed) > 1 else f"n={len(row.runs)}"
+        found.append(Tile(f"best mean of {word(name)}", mean_of(row, name), settings))
+    elif best:
         params = ", ".join(f"{name} {short(value)}" for name, value in best[0].params.items())
-        found.append(Tile(f"best {wanted[0]}", f"{best[0].values[0]:.4g}", f"trial {best[0].number}: {params}"))
-    else:
-        found.append(Tile("objective", wanted[0], ""))
+        found.append(Tile(f"best {word(name)}", f"{best[0].values[0]:.4g}", f"trial {best[0].number}: {params}"))
     took = [one.trial.duration.total_seconds() for one in tried if one.trial.duration]
     if took:
         found.append(Tile("time of all trials", duration(sum(took)), f"longest {duration(max(took))}"))

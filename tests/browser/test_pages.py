@@ -69,9 +69,7 @@ def large_page(folder: Path) -> str:
     known = tried(fabricated_trials(MANY), ["validation_top1"], folder)
     rows = [trial_table.row(one, ["validation_top1"], best=False) for one in known]
     charts = charts_of(known, ["validation_top1"], [True], [])
-    return study_page(
-        study, "study.db", ["validation_top1"], known, rows, [known[0].trial], [], charts, {"T": 1.0}, None
-    )
+    return study_page(study, "study.db", ["validation_top1"], known, rows, [known[0].trial], [], charts, {"T": 1.0})
 
 
 @pytest.fixture
