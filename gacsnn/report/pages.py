@@ -32,6 +32,14 @@ class Tile(NamedTuple):
     note: str
 
 
+class Section(NamedTuple):
+    """A table with a title and remarks, such as claims and their answers."""
+
+    title: str
+    table: Table | None
+    notes: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Figure:
     svg: str

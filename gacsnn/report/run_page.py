@@ -219,6 +219,6 @@ def provenance(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         "precision": result.get("precision"),
         "machine": result.get("machine"),
         "versions": versions,
-        "ended": f"{datetime.now():%Y-%m-%d %H:%M}",
+        "this page": f"{datetime.now():%Y-%m-%d %H:%M}",
     }
     return [(name, str(value)) for name, value in known.items() if value not in (None, "")]

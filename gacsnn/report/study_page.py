@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 
 from gacsnn.report import html, trial_table
 from gacsnn.report.chart import Chart
-from gacsnn.report.pages import Tile, figures, plain, said
+from gacsnn.report.pages import Section, Tile, figures, plain, said
 from gacsnn.report.rows import Row
 from gacsnn.report.seeds import best_row, mean_of, named, seed_table
 from gacsnn.report.trial_table import STATES
@@ -33,8 +33,11 @@ def study_page(
     by_seed: Sequence[Row],
     charts: Sequence[Chart],
     importance: Mapping[str, float],
+    sections: Sequence[Section] = (),
 ) -> str:
-    """One file that needs no network. `rows` are those of `trial_table.row`, `by_seed` the settings that have several seeds."""
+    """One file that needs no network. `rows` are those of `trial_table.row`, `by_seed` the settings that have several seeds,
+    `sections` what stands above the figures: claims and their answers.
+    """
     identity = study.user_attrs.get("identity", {})
     synthetic = ["SYNTHETIC DATA"] if identity.get("dataset.name") == "synthetic" else []
     return html.render(
@@ -42,7 +45,7 @@ def study_page(
         name=study.study_name,
         heading=[*synthetic, *searched(tried)],
         tiles=tiles(tried, objectives, study, best, by_seed),
-        claims=[],
+        sections=sections,
         figures=figures(charts),
         objective=word(objectives[0]),
         shares=list(importance.items()),

@@ -8,7 +8,7 @@ import jinja2
 import pytest
 
 from gacsnn.report.html import render
-from gacsnn.report.pages import Cell, Table, Tile, plain
+from gacsnn.report.pages import Cell, Section, Table, Tile, plain
 
 HOSTILE = ['<script>alert("1")</script>', "=1+1", "a & b", "{{ 7 * 7 }}", "'\" onerror=x"]
 ALLOWED = {
@@ -39,7 +39,7 @@ class Seen(HTMLParser):
 
 def page(**values: Any) -> str:
     table = plain([(text, "1") for text in HOSTILE], ["a", "b"], ["left", "right"])
-    filled = {"name": "s", "heading": [], "tiles": [], "claims": [], "figures": [], "objective": "o", "shares": []}
+    filled = {"name": "s", "heading": [], "tiles": [], "sections": [], "figures": [], "objective": "o", "shares": []}
     filled |= {"means": None, "trials": table, "provenance": [], "shared": []}
     return render("study.html", **{**filled, **values})
 
@@ -48,12 +48,12 @@ def page(**values: Any) -> str:
 def test_names_and_notes_are_text_wherever_they_stand(text: str) -> None:
     table = plain([(text,)], [text], ["left"])
     made = page(
-        name=text, heading=[text], tiles=[Tile(text, text, text)], claims=[(text, text)], shares=[(text, 0.5)],
+        name=text, heading=[text], tiles=[Tile(text, text, text)], sections=[Section(text, table, [text])], shares=[(text, 0.5)],
         objective=text, means=table, trials=table, provenance=[(text, text)], shared=[(text, text)],
     )  # fmt: skip
     seen = Seen(made)
     assert seen.tags.count("script") == 1, "the page's own"
-    assert seen.texts.count(text) == 17
+    assert seen.texts.count(text) == 19
     assert made.count("<script") == 1
 
 
@@ -73,10 +73,11 @@ def test_nothing_is_fetched() -> None:
     assert not re.search(r"https?:|<link|url\(|@import|src=", page())
 
 
-def test_claims_are_shown_where_there_are_any() -> None:
-    assert "Claims" not in page()
-    seen = Seen(page(claims=[("GAC beats direct", "yes: +2.1 ± 0.4")]))
-    assert {"Claims", "GAC beats direct", "yes: +2.1 ± 0.4"} <= set(seen.texts)
+def test_sections_stand_above_the_figures() -> None:
+    table = plain([("GAC beats direct", "supported")], ["claim", "answer"], ["left", "left"])
+    seen = Seen(page(sections=[Section("Claims", table, ["3 more seeds"]), Section("Confirmed", None, [])]))
+    order = [seen.texts.index(text) for text in ("Claims", "supported", "3 more seeds", "Confirmed", "Trials")]
+    assert order == sorted(order)
 
 
 def test_a_value_that_is_missing_is_an_error() -> None:
