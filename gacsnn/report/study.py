@@ -60,7 +60,7 @@ def without_collection() -> Iterator[None]:
 
 
 def show_study(folder: Path) -> dict[str, Any]:
-    study, objectives, url = load(folder)
+    study, objectives = load(folder)
     trials = effective_trials(study)
     best = best_trials(study)
     known = tried(trials, objectives, folder)
@@ -78,8 +78,7 @@ def show_study(folder: Path) -> dict[str, Any]:
     for chart in charts:
         write_text(report / f"{chart.name}.svg", draw(chart, alone=True))
     mean = best_mean(by_seed, objectives[0], higher[0]) if by_seed and len(objectives) == 1 else []
-    storage = shown_storage(url, folder)
-    page = study_page(study, storage, objectives, known, rows, best, by_seed, charts, importance)
+    page = study_page(study, shown_storage(folder), objectives, known, rows, best, by_seed, charts, importance)
     write_text(report / "study.html", page)
     lines = [*describe(study, trials, objectives), "", *text(*trial_table.terminal(rows)), ""]
     if means:
@@ -124,8 +123,7 @@ def show_grid(folder: Path) -> dict[str, Any]:
     return {"study": None, "runs": len(runs), "left_out": len(left_out)}
 
 
-def load(folder: Path) -> tuple[optuna.Study, list[str], str]:
-    """The study, its objectives, and the URL of its storage."""
+def load(folder: Path) -> tuple[optuna.Study, list[str]]:
     try:
         about = json.loads((folder / "study.json").read_text())
     except (OSError, ValueError):
@@ -135,7 +133,7 @@ def load(folder: Path) -> tuple[optuna.Study, list[str], str]:
         study = optuna.load_study(study_name=about["study"], storage=open_storage(url))
     except KeyError:
         raise InputError(f"study={folder}: the storage {url} has no study {about['study']}") from None
-    return study, about["objectives"], url
+    return study, about["objectives"]
 
 
 def importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, float]:

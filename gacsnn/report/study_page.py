@@ -1,5 +1,6 @@
 """The page of a study: what was searched, what was found, every trial, and where it comes from."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from gacsnn.report.trials import Tried, short
 from gacsnn.report.words import word
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.provenance import git_commit
-from gacsnn.sweep.storage import file_of, shown
+from gacsnn.sweep.storage import file_of, shown, storage_of
 
 
 def study_page(
@@ -130,7 +131,8 @@ def among(values: Any) -> str:
     return "; ".join(found[:3]) + (f"; and {len(found) - 3} others" if len(found) > 3 else "")
 
 
-def shown_storage(url: str, folder: Path) -> str:
-    """Where the study lies, without a password, and without the path to its own folder."""
+def shown_storage(folder: Path) -> str:
+    """Where the study of this folder lies, without a password, and without the path to the folder itself."""
+    url = storage_of(folder.absolute(), json.loads((folder / "study.json").read_text()))
     file = file_of(url)
     return file.name if file is not None and file.parent.absolute() == folder.absolute() else shown(url)

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from gacsnn.report.study import show
+from gacsnn.report.study_page import shown_storage
 
 SPACE = {
     "optimizer.lr": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),
@@ -83,3 +84,10 @@ def test_a_study_without_trials_is_shown(tmp_path: Path) -> None:
     assert show(tmp_path)["best"] == []
     assert (tmp_path / "report" / "trials.csv").read_bytes() == b"\n"
     assert "no trials yet" in (tmp_path / "report" / "study.html").read_text()
+
+
+def test_where_a_study_lies_is_said_without_password_and_path(tmp_path: Path) -> None:
+    (tmp_path / "study.db").touch()
+    for storage, said in ((None, "study.db"), ("postgresql://me:secret@host/db", "postgresql://me:***@host/db")):
+        (tmp_path / "study.json").write_text(json.dumps({"study": "s", "storage": storage, "objectives": ["top1"]}))
+        assert shown_storage(tmp_path) == said
