@@ -80,7 +80,7 @@ def ticks(low: float, high: float, axis: Axis, most: int = 6) -> list[tuple[floa
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     places = [count * step for count in range(first, last + 1)]
-    if max(map(abs, (low, high))) < 1e-3 or max(map(abs, (low, high))) >= 1e6:
+    if max(map(abs, (low, high))) < 1e-4 or max(map(abs, (low, high))) >= 1e6:
         return [(place, f"{place:.3g}") for place in places]
     return [
         (place, f"{place:,.{decimals}f}".replace("-0", "0") if place == 0 else f"{place:,.{decimals}f}")

@@ -53,14 +53,15 @@ def by_steps(rows: Sequence[Row]) -> Chart:
 
 
 def pareto(rows: Sequence[Row]) -> Chart:
-    """Means of accuracy and energy by T, with a deviation of the accuracy either way, and the front of the means."""
+    """Means of accuracy and energy by T, or with one T by settings, with a deviation of the accuracy either way, and their front."""
     bars: list[Point] = []
-    groups: dict[int, tuple[list[Point], list[str]]] = {}
-    for row in rows:
+    groups: dict[str, tuple[list[Point], list[str]]] = {}
+    by_settings = 1 < len(rows) <= MOST and len({row.config.T for row in rows}) == 1
+    for row in sorted(rows, key=lambda row: row.config.T):
         top1, energy = row.stat(ACCURACY), row.stat(ENERGY)
         if top1 is not None and energy is not None:
             bars += [(energy.mean, top1.mean - deviation(top1)), (energy.mean, top1.mean + deviation(top1)), GAP]
-            points, tips = groups.setdefault(row.config.T, ([], []))
+            points, tips = groups.setdefault(named(row, rows) if by_settings else f"T={row.config.T}", ([], []))
             points.append((energy.mean, top1.mean))
             tips.append(f"{named(row, rows)} n={len(row.runs)}: {top1}")
     best = front([point for points, _ in groups.values() for point in points])
@@ -69,8 +70,8 @@ def pareto(rows: Sequence[Row]) -> Chart:
         Series("", best, GREY, joined="step"),
         Series("Pareto front", best, GREY, "ring"),
         *(
-            Series(f"T={T}", points, index % GREY, FILLED[index % len(FILLED)], tips=tips)
-            for index, (T, (points, tips)) in enumerate(sorted(groups.items()))
+            Series(label, points, index % GREY, FILLED[index % len(FILLED)], tips=tips)
+            for index, (label, (points, tips)) in enumerate(groups.items())
         ),
     ]
     title = "Accuracy against energy: mean ± sd"

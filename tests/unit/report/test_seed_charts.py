@@ -45,6 +45,11 @@ def test_the_front_is_of_means_with_their_deviations(rows: list[Row]) -> None:
     assert found["T=2"].tips[0] == "T=2 encoder=direct n=2: 81.00 ± 1.41"
 
 
+def test_with_one_number_of_steps_the_settings_are_told_apart() -> None:
+    made = [run(seed, 50.0, f"encoder={encoder}") for encoder in ("gac", "direct") for seed in (0, 1)]
+    assert set(series(rows_of(made))["pareto"]) == {"", "Pareto front", "encoder=gac", "encoder=direct"}
+
+
 def test_curves_are_means_with_a_band_of_a_deviation(rows: list[Row]) -> None:
     found = series(rows)["curves"]
     assert next(iter(found)) == "T=2 encoder=direct n=2"
