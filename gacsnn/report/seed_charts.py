@@ -53,7 +53,7 @@ def by_steps(rows: Sequence[Row]) -> Chart:
 
 
 def pareto(rows: Sequence[Row]) -> Chart:
-    """Means of accuracy and energy by T, or with one T by settings, with a deviation of the accuracy either way, and their front."""
+    """Means of accuracy and energy by T, or with one T by settings; a deviation of the accuracy either way, and the front."""
     bars: list[Point] = []
     groups: dict[str, tuple[list[Point], list[str]]] = {}
     by_settings = 1 < len(rows) <= MOST and len({row.config.T for row in rows}) == 1
