@@ -1,12 +1,10 @@
-"""The energy account of a run: `energy.csv`, a table for the terminal, and a figure of the firing rates."""
+"""The energy account of a run: `energy.csv`, and a table for the terminal."""
 
-import csv
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gacsnn.report import figures
 from gacsnn.report.table import Align, text
 from gacsnn.report.table import write_csv as write_rows
 
@@ -57,13 +55,3 @@ def sums(groups: "Sequence[Sequence[Row]]", value: "Callable[[Row], float]") -> 
     found = [sum(map(value, group)) for group in groups]
     decimals = 3 - min(0, math.floor(math.log10(max(found) or 1.0)))
     return [f"{number:.{decimals}f}" for number in found]
-
-
-def draw_rates(source: Path, target: Path) -> None:
-    """Firing rates by layer and time step, from an `energy.csv`, as a PNG."""
-    with source.open(newline="") as file:
-        rows = {row["spiking_layer"]: row for row in csv.DictReader(file) if row["spiking_layer"]}
-    steps = [name for name in next(iter(rows.values())) if name.startswith("rate_t")]
-    rates = {layer: [100 * float(row[step]) for step in steps] for layer, row in rows.items()}
-    size = (2.6 + 0.7 * len(steps), 1.4 + 0.28 * len(rates))
-    figures.save(target, lambda axes: figures.firing_rates(axes, rates), size)

@@ -4,8 +4,9 @@ config.yaml     what was run, enough to run it again
 metrics.jsonl   a line per epoch
 checkpoints/    last.pt after every epoch and every few minutes, best.pt by the validation split, older ones as last-1.pt, ...
 tensorboard/    the same scalars for TensorBoard
-energy.csv      firing rates, operations and energy of each layer; firing_rates.png shows the rates
+energy.csv      firing rates, operations and energy of each layer
 result.json     written once, at the end
+report.html     all of this to look at, after it
 """
 
 import itertools
@@ -46,7 +47,7 @@ class RunDirectory:
         self.tensorboard = path / "tensorboard"
         self.result_path = path / "result.json"
         self.energy_path = path / "energy.csv"
-        self.firing_rates_path = path / "firing_rates.png"
+        self.page_path = path / "report.html"
 
     # Reading
 
@@ -158,6 +159,7 @@ class RunDirectory:
             return
         remaining = "".join(text for text, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
         self.result_path.unlink(missing_ok=True)
+        self.page_path.unlink(missing_ok=True)
         remove_temporaries(self.checkpoints)
         if epoch == 0:
             for best in kept(self.best):
@@ -168,6 +170,7 @@ class RunDirectory:
     def write_result(self, result: Mapping[str, Any]) -> None:
         if self.writes:
             write_text(self.result_path, json.dumps(result, indent=2) + "\n")
+            self.page_path.unlink(missing_ok=True)  # it shows an earlier result
 
 
 def check_new_directory(output_dir: str | None) -> None:

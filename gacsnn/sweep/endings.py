@@ -3,6 +3,7 @@
 import gc
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import optuna
@@ -33,6 +34,8 @@ def tell(study: optuna.Study, objectives: Sequence[str], trial: optuna.Trial, re
     try:
         value = value_of(returned)
     except Pruned as pruned:
+        with suppress(UpdateFinishedTrialError):  # `end` finds out as well
+            study._storage.set_trial_user_attr(trial._trial_id, "reason", str(pruned))
         return str(pruned) if end(study, trial, TrialState.PRUNED) else TAKEN_OVER
     except StorageError:
         raise

@@ -7,6 +7,7 @@ from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Evaluate
 from gacsnn.energy import Row
 from gacsnn.errors import InputError
+from gacsnn.report.run_page import write_page
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.group import this_group
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
@@ -60,6 +61,7 @@ def measure_checkpoint(config: Config, overridden: Collection[str] | None) -> tu
     }
     write_energy(rows, run_dir)
     run_dir.write_result(result)
+    write_page(run_dir, overridden)
     return result, rows, run_dir
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gacsnn.energy import Row, energy_account, totals
-from gacsnn.report.energy import draw_rates, write_csv
+from gacsnn.report.energy import write_csv
 from gacsnn.runtime.provenance import provenance
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.tasks.experiment import Experiment, parameter_count
@@ -18,10 +18,8 @@ def account(score: Score, experiment: Experiment) -> list[Row]:
 
 
 def write_energy(rows: list[Row], run_dir: RunDirectory) -> None:
-    if not run_dir.writes:
-        return
-    write_csv(rows, run_dir.energy_path)
-    draw_rates(run_dir.energy_path, run_dir.firing_rates_path)
+    if run_dir.writes:
+        write_csv(rows, run_dir.energy_path)
 
 
 def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) -> dict[str, Any]:

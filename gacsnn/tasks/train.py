@@ -8,6 +8,7 @@ from typing import Any
 from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Train
 from gacsnn.errors import DivergenceError, InputError, MachineError
+from gacsnn.report.run_page import write_page
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.console import log
 from gacsnn.runtime.group import this_group
@@ -29,7 +30,7 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
     if config.resume is not None:
         run_dir = RunDirectory(Path(config.resume), writes=group.first)
         with machine_errors(run_dir), run_dir.lock("resume"):
-            return resume(config, run_dir, on_epoch_end)
+            return resume(config, run_dir, overridden, on_epoch_end)
     given = config.checkpoint
     weights = None if given is None else group.share(lambda: checkpoint.read_any(Path(given)))
     experiment = prepare(config)
@@ -38,10 +39,12 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
     run_dir = experiment.new_directory(run_name(config))
     with machine_errors(run_dir), run_dir.lock("output_dir"):
         run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
-        return fit(experiment, run_dir, None, on_epoch_end)
+        return fit(experiment, run_dir, None, overridden, on_epoch_end)
 
 
-def resume(config: Config, run_dir: RunDirectory, on_epoch_end: OnEpochEnd | None) -> Result:
+def resume(
+    config: Config, run_dir: RunDirectory, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None
+) -> Result:
     """Go on where the last checkpoint stands, or the newest one that can be read."""
     saved = this_group().share(lambda: checkpoint.newest(run_dir.saved(), f"resume={run_dir.path}"))
     _, content = saved
@@ -54,13 +57,14 @@ def resume(config: Config, run_dir: RunDirectory, on_epoch_end: OnEpochEnd | Non
             f"hardware.processes: {before} when this run was saved, {now} now; the images of each step are the same, the last "
             "bits of the weights are not"
         )
-    return fit(experiment, run_dir, saved, on_epoch_end)
+    return fit(experiment, run_dir, saved, overridden, on_epoch_end)
 
 
 def fit(
     experiment: Experiment,
     run_dir: RunDirectory,
     saved: tuple[Path, dict[str, Any]] | None,
+    overridden: Collection[str] | None,
     on_epoch_end: OnEpochEnd | None,
 ) -> Result:
     """Train from the beginning, or from a checkpoint, given with its content; then test."""
@@ -87,7 +91,7 @@ def fit(
             go_back(run_dir, path, best, trainer.state)
         if over:
             run_dir.write_config(config)
-            return finish(trainer, experiment, run_dir)  # all that is missing is the result, or its test
+            return finish(trainer, experiment, run_dir, overridden)  # all that is missing is the result, or its test
     run_dir.write_config(config)
     announce(experiment, run_dir.path)
     if saved is not None:
@@ -102,7 +106,7 @@ def fit(
         raise
     except DivergenceError as error:
         raise DivergenceError(f"{error}; {what_is_kept(run_dir)}; a smaller optimizer.lr may help") from None
-    return finish(trainer, experiment, run_dir)
+    return finish(trainer, experiment, run_dir, overridden)
 
 
 @contextmanager
@@ -131,8 +135,10 @@ def where(state: TrainState) -> str:
     return f"step {state.step} (in epoch {state.epoch + 1})" if state.batch else f"epoch {state.epoch}"
 
 
-def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> Result:
-    """Measure the selected weights, and write the result.
+def finish(
+    trainer: Trainer, experiment: Experiment, run_dir: RunDirectory, overridden: Collection[str] | None
+) -> Result:
+    """Measure the selected weights, and write the result, then its page.
 
     The test split is read once, here; twice, where it picked the epoch itself (`task.selected_by=test`); not at all,
     where the run is a trial of a sweep that compares by the validation split (`task.test=false`).
@@ -173,6 +179,7 @@ def finish(trainer: Trainer, experiment: Experiment, run_dir: RunDirectory) -> R
     }
     write_energy(rows, run_dir)
     run_dir.write_result(result)
+    write_page(run_dir, overridden)
     conclude(result, run_dir.path)
     return result
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from statistics import mean, stdev
+from xml.etree import ElementTree
 
 from program import FOLDER, SEARCH, SMALL, Launch, read_result, refused
 
@@ -16,9 +17,11 @@ def test_a_study_is_shown(launch: Launch, tmp_path: Path) -> None:
     assert rows[0].startswith("trial,state,T,optimizer.lr,validation_top1")
     assert len(rows) == 6
     for name in ("history", "t_accuracy", "lr_accuracy"):
-        assert (report / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert ElementTree.parse(report / f"{name}.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
     page = (report / "study.html").read_text()
-    assert page.count("data:image/png;base64,") >= 3
+    for title in ("T against accuracy", "Learning rate against accuracy", "Accuracy against energy", "Learning curves"):
+        assert f">{title}</text>" in page
+    assert rows[0].endswith(",energy_mj,epochs,seconds,best,note"), "which the runs know"
     assert "http" not in page
 
 
@@ -45,6 +48,8 @@ def test_several_seeds_are_shown_as_their_mean_and_none_of_them_is_the_best(laun
     assert said.startswith(f"best mean over seeds: encoder={best}, validation_top1 {means[best]:.2f} ± ")
     page = (tmp_path / "multirun" / "seeds-digits-resnet8" / "report" / "study.html").read_text()
     assert "By everything but the seed" in page
+    assert ">Learning curves: mean ± sd</text>" in page
+    assert f"{means[best]:.2f} ± " in page[: page.index("<section")], "among the first figures"
 
 
 def test_a_plain_grid_is_shown_too(launch: Launch, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_a_run_writes_its_directory_and_says_what_it_did(launch: Launch, tmp_pat
     run = tmp_path / "run"
     written = {str(path.relative_to(run)).split("/events")[0] for path in run.rglob("*") if path.is_file()}
     assert written == {
-        ".lock", "config.yaml", "energy.csv", "firing_rates.png", "metrics.jsonl", "result.json", "tensorboard",
+        ".lock", "config.yaml", "energy.csv", "metrics.jsonl", "report.html", "result.json", "tensorboard",
         "checkpoints/last.pt", "checkpoints/best.pt",
     }  # fmt: skip
     result = read_result(run)
@@ -29,6 +29,17 @@ def test_a_run_writes_its_directory_and_says_what_it_did(launch: Launch, tmp_pat
     assert result["selected_by"] == "best top-1 on the validation split (epoch 1 of 1)"
     for said in ("64 training, 32 validation, 32 test images", "epoch 1/1", "firing rate", "results in   run"):
         assert said in out
+
+
+def test_the_page_of_a_run_follows_it(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "seed=3", "output_dir=run").code == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<small>1 epoch</small>" in page
+    assert "<dt>seed</dt><dd>3</dd>" in page[page.index("Given on the command line") : page.index("<details>")]
+    assert launch("resume=run", "epochs=2").code == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<small>2 epochs</small>" in page
+    assert f"{read_result(tmp_path / 'run')['top1']:.2f} %" in page
 
 
 def test_without_an_output_dir_runs_get_dated_folders_that_never_collide(launch: Launch, tmp_path: Path) -> None:

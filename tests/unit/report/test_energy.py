@@ -1,15 +1,14 @@
-"""The energy account as a CSV file, an image and a table."""
+"""The energy account as a CSV file and a table."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from networks import fabricated, small, uniform
-from program import pixels_of, read_csv
+from networks import fabricated, small
+from program import read_csv
 
 from gacsnn.config.schema import Energy
 from gacsnn.energy import energy_account
-from gacsnn.report.energy import draw_rates, table, write_csv
+from gacsnn.report.energy import table, write_csv
 
 ONCE = Energy(mac_pj=4.6, ac_pj=0.9, encoder="once")
 
@@ -35,32 +34,6 @@ def test_the_csv_holds_every_number_of_the_account(tmp_path: Path) -> None:
         assert [number(line[f"rate_t{t}"]) for t in (1, 2, 3)] == (row.rates or [None] * 3)
         assert number(line["firing_rate"]) == row.firing_rate
         assert [float(line[key]) for key in ("sops", "paper_mj", "full_mj")] == [row.sops, row.paper_mj, row.full_mj]
-
-
-@pytest.mark.parametrize(
-    ("T", "rate"),
-    [
-        (1, None),
-        (3, None),
-        (3, 0.0),
-    ],
-)
-def test_the_image_is_a_image_of_the_rates(tmp_path: Path, T: int, rate: float | None) -> None:
-    model = small(T=T)
-    rates = fabricated(model) if rate is None else uniform(model, rate)
-    write_csv(energy_account(model, (8, 8), rates, **ONCE.model_dump()), tmp_path / "energy.csv")
-    draw_rates(tmp_path / "energy.csv", tmp_path / "rates.png")
-    drawn = pixels_of(tmp_path / "rates.png")
-    assert drawn.shape[0] > 200
-    assert drawn.shape[1] > 200
-    from matplotlib import colormaps
-
-    hottest = max(max(steps) for steps in rates.values()) or 1.0
-    for steps in rates.values():  # each cell's colour is there
-        for value in steps:
-            colour = np.array(colormaps["viridis"](value / hottest)[:3]) * 255
-            assert (np.abs(drawn.astype(float) - colour).max(axis=2) < 3).sum() > 50, value
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["energy.csv", "rates.png"], "no temporary file is left"
 
 
 def test_the_table_has_a_line_a_layer_a_line_a_part_and_the_sums() -> None:

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from gacsnn.report.study import show
+from gacsnn.report.study_page import shown_storage
 
 SPACE = {
     "optimizer.lr": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),
@@ -43,7 +44,7 @@ def test_the_table_has_a_line_per_trial(folder: Path, caplog: pytest.LogCaptureF
         assert show(folder)["best"] == [2]
     lines = caplog.messages[-1].splitlines()
     assert lines[3:8] == [
-        "trial  state     optimizer.lr  <b>encoder</b>              top1  epochs     seconds  best  note",
+        "trial  state     optimizer.lr  <b>encoder</b>              top1  epochs        time  best  note",
         "    0  COMPLETE         1e-03  =1+1                       90.12       5       3.2 s        first and <i>last</i>",
         "    1  COMPLETE         2e-02  <script>alert(1)</script>  91.12       5  1 min 23 s        first and <i>last</i>",
         "    2  COMPLETE         5e-02  007                        92.12       5  2 min 43 s  *     first and <i>last</i>",
@@ -71,8 +72,9 @@ def test_the_page_escapes_names_values_and_notes(folder: Path) -> None:
     assert "&lt;b&gt;encoder&lt;/b&gt;" in page
     assert "&lt;i&gt;last&lt;/i&gt;" in page
     assert "<h1>s &amp; t</h1>" in page
-    assert not any(tag in page for tag in ("<script", "<b>", "<i>"))
-    assert page.count("data:image/png;base64,") == 2  # history and learning rate
+    assert not any(tag in page for tag in ("<script>alert", "<b>", "<i>"))
+    assert page.count('<svg class="chart"') == 2  # history and learning rate
+    assert {path.name for path in (folder / "report").glob("*.svg")} == {"history.svg", "lr_accuracy.svg"}
 
 
 def test_a_study_without_trials_is_shown(tmp_path: Path) -> None:
@@ -82,3 +84,10 @@ def test_a_study_without_trials_is_shown(tmp_path: Path) -> None:
     assert show(tmp_path)["best"] == []
     assert (tmp_path / "report" / "trials.csv").read_bytes() == b"\n"
     assert "no trials yet" in (tmp_path / "report" / "study.html").read_text()
+
+
+def test_where_a_study_lies_is_said_without_password_and_path(tmp_path: Path) -> None:
+    (tmp_path / "study.db").touch()
+    for storage, said in ((None, "study.db"), ("postgresql://me:secret@host/db", "postgresql://me:***@host/db")):
+        (tmp_path / "study.json").write_text(json.dumps({"study": "s", "storage": storage, "objectives": ["top1"]}))
+        assert shown_storage(tmp_path) == said

@@ -1,0 +1,104 @@
+"""The figures of a study with several seeds: means over them, as no single seed is better than the others."""
+
+import statistics
+from collections.abc import Sequence
+
+from gacsnn.report.chart import Axis, Chart, Point, Series
+from gacsnn.report.rows import Row, Stat, value_of, varying
+from gacsnn.report.seeds import named
+from gacsnn.report.svg import FILLED
+from gacsnn.report.trials import ACCURACY, ENERGY, front
+from gacsnn.report.words import word
+
+GREY, MOST = 6, 6  # the look of what belongs to no settings; and how many settings are told apart
+EPOCHS = Axis("epoch", whole=True)
+GAP = (0.0, float("nan"))
+RESULTS = f"each run's result.json, {ACCURACY}"
+
+
+def seed_charts(rows: Sequence[Row]) -> list[Chart]:
+    made = []
+    if len({row.config.T for row in rows}) > 1 and any(row.stat(ACCURACY) for row in rows):
+        made.append(by_steps(rows))
+    if any(row.stat(ACCURACY) and row.stat(ENERGY) for row in rows):
+        made.append(pareto(rows))
+    if any(steps_of(row) for row in rows):
+        made.append(curves(rows))
+    return made
+
+
+def deviation(stat: Stat) -> float:
+    return stat.sd if stat.n > 1 else 0.0
+
+
+def by_steps(rows: Sequence[Row]) -> Chart:
+    """A line over T for each of the other settings, the best ones where there are many."""
+    values = sorted({row.config.T for row in rows})
+    lines: dict[str, list[tuple[int, Stat]]] = {}
+    others = [name for name in varying(rows) if name != "T"]
+    for row in rows:
+        if (stat := row.stat(ACCURACY)) is not None:
+            label = " ".join(f"{name.removesuffix('.name')}={value_of(row, name)}" for name in others) or "all"
+            lines.setdefault(label, []).append((values.index(row.config.T), stat))
+    best = sorted(lines.items(), key=lambda line: -max(stat.mean for _, stat in line[1]))[:MOST]
+    series = []
+    for index, (label, found) in enumerate(best):
+        found.sort(key=lambda pair: pair[0])
+        points = [(float(place), stat.mean) for place, stat in found]
+        band = [(float(place), stat.mean - deviation(stat), stat.mean + deviation(stat)) for place, stat in found]
+        series.append(Series(label, points, index, FILLED[index % len(FILLED)], "line", band=band))
+    some = f", best {MOST} of {len(lines)}" if len(lines) > MOST else ""
+    axis = Axis("T, time steps", names=[str(value) for value in values])
+    return Chart("t_accuracy", f"T against accuracy: mean ± sd{some}", axis, Axis(word(ACCURACY)), series, RESULTS)
+
+
+def pareto(rows: Sequence[Row]) -> Chart:
+    """Means of accuracy and energy by T, or with one T by settings; a deviation of the accuracy either way, and the front."""
+    bars: list[Point] = []
+    groups: dict[str, tuple[list[Point], list[str]]] = {}
+    by_settings = 1 < len(rows) <= MOST and len({row.config.T for row in rows}) == 1
+    for row in sorted(rows, key=lambda row: row.config.T):
+        top1, energy = row.stat(ACCURACY), row.stat(ENERGY)
+        if top1 is not None and energy is not None:
+            bars += [(energy.mean, top1.mean - deviation(top1)), (energy.mean, top1.mean + deviation(top1)), GAP]
+            points, tips = groups.setdefault(named(row, rows) if by_settings else f"T={row.config.T}", ([], []))
+            points.append((energy.mean, top1.mean))
+            tips.append(f"{named(row, rows)} n={len(row.runs)}: {top1}")
+    best = front([point for points, _ in groups.values() for point in points])
+    series = [
+        Series("", bars, GREY, joined="line", faint=True),
+        Series("", best, GREY, joined="step"),
+        Series("Pareto front", best, GREY, "ring"),
+        *(
+            Series(label, points, index % GREY, FILLED[index % len(FILLED)], tips=tips)
+            for index, (label, (points, tips)) in enumerate(groups.items())
+        ),
+    ]
+    title = "Accuracy against energy: mean ± sd"
+    return Chart("pareto", title, Axis(word(ENERGY)), Axis(word(ACCURACY)), series, f"{RESULTS} and {ENERGY}")
+
+
+def steps_of(row: Row) -> dict[int, list[float]]:
+    """Top-1 of all seeds by epoch."""
+    found: dict[int, list[float]] = {}
+    for run in row.runs:
+        for line in run.metrics:
+            if ACCURACY in line:
+                found.setdefault(line["epoch"], []).append(line[ACCURACY])
+    return dict(sorted(found.items()))
+
+
+def curves(rows: Sequence[Row]) -> Chart:
+    """Of each settings the mean over its seeds, with a band of one standard deviation; of the best ones, where there are many."""
+    known = [(row, steps) for row in rows if (steps := steps_of(row))]
+    known.sort(key=lambda entry: -statistics.fmean(entry[1][max(entry[1])]))
+    series = []
+    for index, (row, steps) in enumerate(known[:MOST]):
+        mean = [(float(epoch), statistics.fmean(values)) for epoch, values in steps.items()]
+        spread = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in steps.values()]
+        band = [(epoch, value - sd, value + sd) for (epoch, value), sd in zip(mean, spread, strict=True)]
+        label = f"{named(row, rows)} n={len(row.runs)}".strip()
+        series.append(Series(label, mean, index, joined="line", band=band if any(spread) else ()))
+    some = f", best {MOST} of {len(known)}" if len(known) > MOST else ""
+    source = f"each run's metrics.jsonl, {ACCURACY}"
+    return Chart("curves", f"Learning curves: mean ± sd{some}", EPOCHS, Axis(word(ACCURACY)), series, source)

@@ -1,0 +1,18 @@
+"""What the keys of `result.json` are called where people read them, with their units; the same for files, figures and pages."""
+
+WORDS = {
+    "validation_top1": "validation top-1, %",
+    "top1": "test top-1, %",
+    "energy_mj": "energy, mJ per image",
+    "energy_full_mj": "energy in full, mJ per image",
+    "firing_rate": "firing rate, spikes per step",
+    "sops": "synaptic operations per image",
+    "macs": "MACs per image",
+    "params": "parameters",
+    "train_seconds": "training time, s",
+    "images_per_second": "images/s in training",
+}
+
+
+def word(name: str) -> str:
+    return WORDS.get(name, name)
