@@ -304,6 +304,10 @@ class Config(Options):
     batch_size: Count = option("images a step, over all devices")
     output_dir: str | None = option("run directory; null: a dated one under outputs/")
     resume: str | None = option("run directory to go on with; auto: the newest of the same config, or a new one")
+    rerun: str | None = option(
+        "run directory to run again, in a new one, with what is named changed; with nothing named: whether it comes out the same",
+        default=None,
+    )
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
     study: str | None = option("folder of a sweep, which task=study shows")
     runs: str | list[str] | None = option("folders of runs, which task=table puts into a table", default=None)

@@ -71,6 +71,8 @@ WRONG = [
     ["task=study", "study=nowhere"],
     ["checkpoint=nowhere.pt"],
     ["resume=nowhere"],
+    ["rerun=nowhere"],
+    ["rerun=run", "resume=run"],
     ["resume=run", "T=6"],
     ["resume=run", "optimizer=sgd"],
     ["output_dir=run"],
