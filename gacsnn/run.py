@@ -16,6 +16,7 @@ TASKS = {
     "energy": "gacsnn.tasks.energy",
     "study": "gacsnn.tasks.study",
     "table": "gacsnn.tasks.table",
+    "diff": "gacsnn.tasks.diff",
 }
 
 

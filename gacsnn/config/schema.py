@@ -274,6 +274,10 @@ class ShowTable(Options):
     name: Literal["table"]
 
 
+class ShowDiff(Options):
+    name: Literal["diff"]
+
+
 class Report(Options):
     """What tables are checked against."""
 
@@ -298,7 +302,7 @@ class Config(Options):
     hardware: Hardware
     energy: Energy
     report: Report = Field(default_factory=Report)
-    task: Annotated[Train | Evaluate | ShowStudy | ShowTable, Field(discriminator="name")]
+    task: Annotated[Train | Evaluate | ShowStudy | ShowTable | ShowDiff, Field(discriminator="name")]
     seed: int = option("seed of weights, order and augmentation", ge=0, lt=2**32)
     epochs: Count = option("passes over the training split")
     batch_size: Count = option("images a step, over all devices")
@@ -310,7 +314,9 @@ class Config(Options):
     )
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
     study: str | None = option("folder of a sweep, which task=study shows")
-    runs: str | list[str] | None = option("folders of runs, which task=table puts into a table", default=None)
+    runs: str | list[str] | None = option(
+        "folders of runs, which task=table puts into a table; the two of task=diff", default=None
+    )
     max_steps: Count | None = option("stop training after this many optimizer steps")
     save_every_minutes: Positive | None = option(
         "write a checkpoint within an epoch this often, beside each epoch's; null: only after each epoch", default=10.0

@@ -66,10 +66,14 @@ def identity_apart(there: Config, here: Config) -> Apart:
     return {name: pair for name, pair in options_apart(there, here).items() if name in named}
 
 
+def figures(result: Result) -> dict[str, Any]:
+    """What of a `result.json` is a result."""
+    return flat({key: value for key, value in result.items() if key not in (*TIMES, *MADE_BY)})
+
+
 def figures_of_both(there: Result, here: Result) -> Apart:
     """The results of two `result.json`, be they the same or not. What one does not know, as an older version, is left out."""
-    ignored = {*TIMES, *MADE_BY}
-    before, now = (flat({key: value for key, value in each.items() if key not in ignored}) for each in (there, here))
+    before, now = figures(there), figures(here)
     return {name: (before[name], now[name]) for name in before if name in now}
 
 

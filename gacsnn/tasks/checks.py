@@ -6,7 +6,7 @@ from typing import get_args
 
 from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, config_hash, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
-from gacsnn.config.schema import Config, Evaluate, Folder, ShowStudy, ShowTable, Train
+from gacsnn.config.schema import Config, Evaluate, Folder, ShowDiff, ShowStudy, ShowTable, Train
 from gacsnn.errors import InputError, other_steps
 from gacsnn.report.compare import recorded
 from gacsnn.runtime.cores import visible_gpus
@@ -49,6 +49,10 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
     if isinstance(config.task, ShowTable) and not config.runs:
         raise InputError(
             "task=table: runs=FOLDER says which, such as runs=multirun/paper_cifar or runs=[outputs,multirun]"
+        )
+    if isinstance(config.task, ShowDiff) and not (isinstance(config.runs, list) and len(config.runs) == 2):
+        raise InputError(
+            "task=diff: runs=[A,B] says which two, such as runs=[outputs/2026-11-25/033025-digits-resnet8-gac-T4,multirun/NAME/0]"
         )
     return config
 
