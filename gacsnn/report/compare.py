@@ -114,6 +114,8 @@ def value(given: Any) -> str:
     """As it is written on the command line, and numbers with all their digits."""
     if given is None or isinstance(given, bool):
         return {None: "null", True: "true", False: "false"}[given]
+    if isinstance(given, list) and given and isinstance(given[0], dict):
+        return f"{len(given)} entries"
     if isinstance(given, list):
         return f"[{','.join(map(value, given))}]"
     return str(given)
