@@ -53,6 +53,7 @@ class Encoder(nn.Module):
 
     static: ClassVar[bool]
     products: ClassVar[int] = 0  # multiplications an element of the output, beside those of layers
+    bound: ClassVar[float] = math.inf  # no element of the output is greater, whatever the weights
 
     def __init__(self, stem: nn.Module, channels: int, T: int, neuron: Callable[[], nn.Module], **options: Any) -> None:
         """A subclass has options of its own; `stem` gives [B, channels, H', W'], `neuron` makes a layer of neurons."""
@@ -142,6 +143,7 @@ class GAC(Encoder):
 
     static = True
     products = 2  # TA * SCA, and gate * spike
+    bound = 1.0  # a sigmoid times a spike
 
     def __init__(
         self,

@@ -26,6 +26,9 @@ from gacsnn.neuron import LIF
 
 PJ_IN_MJ = 1e-9
 
+# A layer is silent at a step where less of its neurons fire, and saturated where more do.
+SILENT, SATURATED = 0.001, 0.95
+
 
 class FiringRates:
     """Spikes and neurons counted for each spiking layer and time step, over all forward calls seen."""
@@ -80,6 +83,43 @@ def firing_rates(model: nn.Module) -> Iterator[FiringRates]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def extremes(model: SpikingResNet, rates_by_step: Mapping[str, list[float]]) -> dict[str, list[dict[str, Any]]]:
+    """Which LIF layers hardly fire, or nearly always, at which step: what `result.json` holds of it, steps counted from 1.
+
+    `silent_by_construction` are the places among the silent ones where no weights could make it otherwise.
+    """
+    neurons = [name for name, module in model.named_modules() if isinstance(module, LIF)]
+    places = [
+        {"layer": layer, "step": t + 1, "rate": rate}
+        for layer, rates in rates_by_step.items()
+        if layer in neurons
+        for t, rate in enumerate(rates)
+    ]
+    never = [{"layer": layer, "step": step} for layer, steps in never_fire(model).items() for step in steps]
+    return {
+        "silent": [place for place in places if place["rate"] < SILENT],
+        "saturated": [place for place in places if place["rate"] > SATURATED],
+        "silent_by_construction": never,
+    }
+
+
+def never_fire(model: SpikingResNet) -> dict[str, list[int]]:
+    """The steps, counted from 1, at which a layer cannot fire, whatever weights and image.
+
+    It is the first LIF behind GAC's encoder, whose output is a sigmoid times a spike, and so below 1. The greatest potential
+    that this can come to at step t, h[t] = decay * h[t-1] + 1, is not above a threshold of 1 at t = 1.
+    """
+    name, lif = next((name, module) for name, module in model.stages.named_modules() if isinstance(module, LIF))
+    steps: list[int] = []
+    highest = 0.0
+    for step in range(1, model.T + 1):
+        highest = lif.decay * highest + model.encoder.bound
+        if highest > lif.threshold:
+            break
+        steps.append(step)
+    return {f"stages.{name}": steps} if steps else {}
 
 
 def count_macs(model: SpikingResNet, size: tuple[int, int]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from gacsnn.runtime.console import speak
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.runtime.signals import imported
-from gacsnn.tasks.checks import checked
+from gacsnn.tasks.checks import again, checked
 
 # What `task=NAME` runs: a module with `run(config, overridden, on_epoch_end)`, imported when it is asked for.
 TASKS = {
@@ -16,6 +16,7 @@ TASKS = {
     "energy": "gacsnn.tasks.energy",
     "study": "gacsnn.tasks.study",
     "table": "gacsnn.tasks.table",
+    "diff": "gacsnn.tasks.diff",
 }
 
 
@@ -32,9 +33,11 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
         InputError: for anything wrong in config, data or checkpoint, before any work and with nothing written.
         DivergenceError: when the loss is no longer finite.
         Pruned: as `on_epoch_end` does.
+        DifferentError: when a run that is run again (`rerun`) does not come out the same.
         MachineError: when the disk is full, or one of several processes ends before the others.
     """
     speak()
+    config, overridden = again(config, overridden)
     config = checked(config, overridden)
     task = "gacsnn.tasks.plan" if config.plan else TASKS[config.task.name]
     if this_rank().size > 1:

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,21 @@ def paired(better: Mapping[int, float], than: Mapping[int, float], by: float = 0
     return Difference(
         statistics.fmean(differences), low, high, by, len(seeds), sd, t_test(above), t_test(below), flip_test(above)
     )
+
+
+def interval_between(there: Sequence[float], here: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Of the difference of two means, `here - there`, by Welch's t: of runs that are no pairs, whose deviations may differ.
+
+    (nan, nan) where one has fewer than two values.
+    """
+    if min(len(there), len(here)) < 2:
+        return math.nan, math.nan
+    mean = statistics.fmean(here) - statistics.fmean(there)
+    if statistics.stdev(there) == statistics.stdev(here) == 0:
+        return mean, mean
+    with warnings.catch_warnings(action="ignore"):  # which say that the values of one are nearly the same
+        found = stats.ttest_ind(here, there, equal_var=False).confidence_interval(confidence)
+    return float(found.low), float(found.high)
 
 
 def t_test(above: Sequence[float]) -> float:

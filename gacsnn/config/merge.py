@@ -23,8 +23,8 @@ ARCHITECTURE = ("model", "encoder", "neuron")
 
 # What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY: dict[str, Any] = {
-    "output_dir": True, "resume": True, "task": {"name", "split", "test"}, "energy": True,
-    "study": True, "runs": True, "report": True, "save_every_minutes": True, "keep_checkpoints": True,
+    "output_dir": True, "resume": True, "rerun": True, "task": {"name", "split", "test"},
+    "energy": True, "study": True, "runs": True, "report": True, "save_every_minutes": True, "keep_checkpoints": True,
     "plan": True,
     "dataset": {"root", "download", "check_images"},
     "hardware": {"device", "threads", "workers", "processes", "accumulate"},
@@ -53,6 +53,12 @@ def identity(config: Config) -> dict[str, Any]:
         for old, new in RENAMED[schema].items():
             values = renamed(values, new, old)
     return values
+
+
+def naming(config: Config) -> set[str]:
+    """The options, dotted and under today's names, that `identity` is made of, at their defaults or not."""
+    found = set(flat(config.model_dump(mode="json", exclude=NOT_IDENTITY))) - {"max_minutes"}
+    return found if config.hardware.sync_batchnorm else found | {"hardware.processes"}
 
 
 def inherit(saved: Config, composed: Config, overridden: Iterable[str] | None, always: Iterable[str]) -> Config:

@@ -274,6 +274,10 @@ class ShowTable(Options):
     name: Literal["table"]
 
 
+class ShowDiff(Options):
+    name: Literal["diff"]
+
+
 class Report(Options):
     """What tables are checked against."""
 
@@ -298,15 +302,21 @@ class Config(Options):
     hardware: Hardware
     energy: Energy
     report: Report = Field(default_factory=Report)
-    task: Annotated[Train | Evaluate | ShowStudy | ShowTable, Field(discriminator="name")]
+    task: Annotated[Train | Evaluate | ShowStudy | ShowTable | ShowDiff, Field(discriminator="name")]
     seed: int = option("seed of weights, order and augmentation", ge=0, lt=2**32)
     epochs: Count = option("passes over the training split")
     batch_size: Count = option("images a step, over all devices")
     output_dir: str | None = option("run directory; null: a dated one under outputs/")
     resume: str | None = option("run directory to go on with; auto: the newest of the same config, or a new one")
+    rerun: str | None = option(
+        "run directory to run again, in a new one, with what is named changed; with nothing named: whether it comes out the same",
+        default=None,
+    )
     checkpoint: str | None = option("weights: what `evaluate` measures, what `train` starts from")
     study: str | None = option("folder of a sweep, which task=study shows")
-    runs: str | list[str] | None = option("folders of runs, which task=table puts into a table", default=None)
+    runs: str | list[str] | None = option(
+        "folders of runs, which task=table puts into a table; the two of task=diff", default=None
+    )
     plan: bool = option(
         "say what a run or a sweep (-m) will take, measured with a few steps, and run none of it", default=False
     )

@@ -1,10 +1,14 @@
 """What a run says at its end."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gacsnn.runtime import console
 from gacsnn.runtime.console import duration, log
+
+# How many layers a line names.
+NAMED = 4
 
 
 def conclude(result: dict[str, Any], folder: Path) -> None:
@@ -20,6 +24,8 @@ def conclude(result: dict[str, Any], folder: Path) -> None:
         "selected by": result["selected_by"],
         "parameters": f"{result['params']:,}",
         "firing rate": f"{100 * result['firing_rate']:.1f} % of the neurons at a time step",
+        "silent": extreme(result, "silent"),
+        "saturated": extreme(result, "saturated"),
         "energy": f"{paper:.4g} mJ per image by the paper's convention, {full:.4g} in full",
         "trained for": None if trained is None else f"{duration(trained)}, {result['epochs']} epochs",
         "results in": folder,
@@ -33,3 +39,27 @@ def conclude(result: dict[str, Any], folder: Path) -> None:
         if value is None:
             continue
         log.info(f"{name:<13}{value}")
+
+
+def extreme(result: Mapping[str, Any], name: str) -> str | None:
+    """The layers that are `silent` or `saturated`, those that are so at all steps first; None without any, and in older results.
+
+    `stages.1.0.lif2 (all steps), stages.0.0.lif1 (t=1, by construction), stages.0.0.lif2 (t=3, 4), and 5 more`.
+    """
+    steps = by_layer(result.get(name, []))
+    never = by_layer(result.get("silent_by_construction", [])) if name == "silent" else {}
+    order = sorted(steps, key=lambda layer: (len(steps[layer]) < result["T"], layer not in never))
+    shown = []
+    for layer in order[:NAMED]:
+        when = "all steps" if len(steps[layer]) == result["T"] else f"t={', '.join(map(str, steps[layer]))}"
+        shown.append(f"{layer} ({when}{', by construction' if steps[layer] == never.get(layer) else ''})")
+    more = [f"and {len(order) - NAMED} more"] if len(order) > NAMED else []
+    return ", ".join([*shown, *more]) or None
+
+
+def by_layer(places: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """The steps at which each layer is found."""
+    found: dict[str, list[int]] = {}
+    for place in places:
+        found.setdefault(place["layer"], []).append(place["step"])
+    return found

@@ -96,17 +96,27 @@ class RunDirectory:
         """The checkpoints to go on from, the newest first."""
         return kept(self.last)
 
+    def check_there(self, option: str) -> None:
+        """Raises InputError when there is no such folder, or the run in it has gone on in another."""
+        if not self.path.is_dir():
+            raise InputError(f"{option}={self.path}: no such run directory")
+        if (self.path / TAKEN_OVER).exists():
+            by = (self.path / TAKEN_OVER).read_text()
+            raise InputError(f"{option}={self.path}: {by} has taken this run over; give that one")
+
+    def check_run(self, option: str) -> None:
+        """Raises InputError when there is no run here to read."""
+        self.check_there(option)
+        if not self.config_path.exists():
+            raise InputError(f"{option}={self.path}: no {self.config_path.name} in it, so it is no run directory")
+
     def check_resumable(self) -> None:
         """Find out, writing nothing, whether there is a run here to go on with.
 
         Raises:
             InputError: when there is not.
         """
-        if not self.path.is_dir():
-            raise InputError(f"resume={self.path}: no such run directory")
-        if (self.path / TAKEN_OVER).exists():
-            by = (self.path / TAKEN_OVER).read_text()
-            raise InputError(f"resume={self.path}: {by} has taken this run over; resume that one")
+        self.check_there("resume")
         for file, there in ((self.config_path, self.config_path.exists()), (self.last, self.saved())):
             if not there:
                 name = file.relative_to(self.path)

@@ -86,6 +86,11 @@ def probes(search: Search, compose: Compose) -> list[Config]:
     configs = [compose(search.overrides(point)) for point in points]
     for config in configs:
         check_job(config)
+        if config.rerun is not None:
+            raise InputError(
+                f"rerun={config.rerun}: the trials of a search are not reruns; without a search, -m rerun={config.rerun} "
+                "seed=1,2,3 repeats a run"
+            )
     return configs
 
 

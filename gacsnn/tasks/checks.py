@@ -6,8 +6,9 @@ from typing import get_args
 
 from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, config_hash, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
-from gacsnn.config.schema import Config, Evaluate, Folder, ShowStudy, ShowTable, Train
+from gacsnn.config.schema import Config, Evaluate, Folder, ShowDiff, ShowStudy, ShowTable, Train
 from gacsnn.errors import InputError, other_steps
+from gacsnn.report.compare import recorded
 from gacsnn.runtime.cores import visible_gpus
 from gacsnn.runtime.files import check_file, check_root
 from gacsnn.runtime.ranks import this_rank
@@ -53,7 +54,48 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         raise InputError(
             "task=table: runs=FOLDER says which, such as runs=multirun/paper_cifar or runs=[outputs,multirun]"
         )
+    if isinstance(config.task, ShowDiff) and not (isinstance(config.runs, list) and len(config.runs) == 2):
+        raise InputError(
+            "task=diff: runs=[A,B] says which two, such as runs=[outputs/2026-11-25/033025-digits-resnet8-gac-T4,multirun/NAME/0]"
+        )
     return config
+
+
+def again(config: Config, overridden: Collection[str] | None) -> tuple[Config, Collection[str] | None]:
+    """With `rerun`: the config of that run with what the user overrides of it, in a directory of its own; all of it counts as
+    overridden then. Without: what was given.
+
+    Raises:
+        InputError: when there is no run, or what else is asked for has no meaning with it.
+    """
+    if config.rerun is None:
+        return config, overridden
+    given = set(overridden or ())
+    if config.resume is not None:
+        if {"rerun", "resume"} <= given:
+            raise InputError(
+                f"rerun={config.rerun} resume={config.resume}: a run is run again or gone on with; give one of them"
+            )
+        return config, overridden  # a rerun that goes on
+    if whole := sorted({"experiment", "preset", "sweeps"} & given):
+        raise InputError(
+            f"rerun={config.rerun}: {whole[0]}=NAME sets whole groups; name the options that are to change"
+        )
+    run_dir = RunDirectory(Path(config.rerun))
+    saved = recorded(run_dir, "rerun").config
+    if config.task.name != saved.task.name and "task" in given:
+        raise InputError(f"rerun={run_dir.path}: that was task={saved.task.name}; leave task={config.task.name} out")
+    target = None if config.output_dir is None else Path(config.output_dir)
+    if target is not None and target.resolve().is_relative_to(run_dir.path.resolve()):
+        raise InputError(
+            f"output_dir={target}: in the run that is run again, which stays as it is; give another folder"
+        )
+    if isinstance(saved.task, Train):  # and what was measured of its images is measured again
+        unknown = {**dict.fromkeys(saved.dataset.measured), "measured": []}
+        saved = saved.model_copy(update={"dataset": saved.dataset.model_copy(update=unknown)})
+    config = inherit(saved, config, overridden, always=("rerun", "resume", "output_dir", "max_minutes"))
+    config = config.model_copy(update={"rerun": str(run_dir.path.absolute())})
+    return config, [*Config.model_fields, "dataset.mean", "dataset.std"]
 
 
 def with_processes(config: Config) -> Config:
@@ -116,15 +158,18 @@ def saved_choices(given: Mapping[str, str]) -> dict[str, str]:
     """The groups to choose so that options of a saved run can be named: {"dataset": "image_folder"} for `dataset.root`.
 
     Args:
-        given: the command line's options and their values. It says which run is saved by `resume`, or by `checkpoint`
-            for a task that measures; a group that is named in it is not chosen again.
+        given: the command line's options and their values. It says which run is saved by `resume` or `rerun`, or by
+            `checkpoint` for a task that measures; a group that is named in it is not chosen again.
 
     Raises:
         InputError: when the saved config cannot be read.
     """
     if {"experiment", "preset", "sweeps"} & set(given):
         return {}  # these set whole groups, and nothing is inherited
-    groups = {key.split(".")[0] for key in given if "." in key} & set(NAMED) - set(given)
+    named = (*NAMED, "task") if "rerun" in given else NAMED
+    # What is run again may get another choice of one group, whose options follow those of another: a model's the data's layout.
+    wanted = set(named) if "rerun" in given else {key.split(".")[0] for key in given if "." in key}
+    groups = wanted & set(named) - set(given)
     saved = saved_config(given) if groups else None
     values = {} if saved is None else to_dict(saved)
     return {group: values[group]["name"] for group in sorted(groups) if values}
@@ -132,8 +177,8 @@ def saved_choices(given: Mapping[str, str]) -> dict[str, str]:
 
 def saved_config(given: Mapping[str, str]) -> Config | None:
     """The config of the run that a command line names; None where it names none, or none that is there."""
-    if "resume" in given:
-        run_dir = RunDirectory(Path(given["resume"]))
+    if option := next((name for name in ("resume", "rerun") if name in given), None):
+        run_dir = RunDirectory(Path(given[option]))
         return run_dir.read_config() if run_dir.config_path.exists() else None
     path = Path(given.get("checkpoint", ""))
     if given.get("task") not in get_args(Evaluate.model_fields["name"].annotation) or not path.is_file():
@@ -177,7 +222,7 @@ def resumed(config: Config, overridden: Collection[str] | None, run_dir: RunDire
     path = run_dir.path
     run_dir.check_resumable()
     saved = run_dir.read_config()
-    config = inherit(saved, config, overridden, always=("resume",))
+    config = inherit(saved, config, overridden, always=("resume",)).model_copy(update={"rerun": saved.rerun})
     given = None if overridden is None or "output_dir" not in overridden else config.output_dir
     if given is None or Path(given).absolute() == path.absolute():  # the folder may have been moved since
         config = config.model_copy(update={"output_dir": saved.output_dir and str(path)})

@@ -14,6 +14,7 @@ from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
 from gacsnn.tasks.checks import as_measured
 from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, run_name
 from gacsnn.tasks.outcome import account, measured, write_energy
+from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
 from gacsnn.training.metrics import evaluate
 
@@ -21,6 +22,7 @@ from gacsnn.training.metrics import evaluate
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:
     result, _rows, run_dir = measure_checkpoint(config, overridden)
     conclude(result, run_dir.path)
+    compare(config, run_dir)
     return result
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gacsnn.energy import Row, energy_account, totals
+from gacsnn.energy import Row, energy_account, extremes, totals
 from gacsnn.report.energy import write_csv
 from gacsnn.runtime.provenance import provenance
 from gacsnn.runtime.run_dir import RunDirectory
@@ -30,6 +30,7 @@ def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) 
         "loss": score.loss,
         "firing_rate": score.firing_rate,
         **totals(rows),
+        **extremes(experiment.model, score.rates_by_step),
         "energy_constants": experiment.config.energy.model_dump(),
         "split": split,
         "images": score.images,

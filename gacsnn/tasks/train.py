@@ -15,6 +15,7 @@ from gacsnn.runtime.group import this_group
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
 from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, run_name
 from gacsnn.tasks.outcome import account, measured, write_energy
+from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
 from gacsnn.training.loop import train
 from gacsnn.training.memory import fitting_parts
@@ -30,7 +31,9 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
     if config.resume is not None:
         run_dir = RunDirectory(Path(config.resume), writes=group.first)
         with machine_errors(run_dir), run_dir.lock("resume"):
-            return resume(config, run_dir, overridden, on_epoch_end)
+            result = resume(config, run_dir, overridden, on_epoch_end)
+        compare(config, run_dir)
+        return result
     given = config.checkpoint
     weights = None if given is None else group.share(lambda: checkpoint.read_any(Path(given)))
     experiment = prepare(config)
@@ -39,7 +42,9 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
     run_dir = experiment.new_directory(run_name(config))
     with machine_errors(run_dir), run_dir.lock("output_dir"):
         run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
-        return fit(experiment, run_dir, None, overridden, on_epoch_end)
+        result = fit(experiment, run_dir, None, overridden, on_epoch_end)
+    compare(config, run_dir)
+    return result
 
 
 def resume(

@@ -57,6 +57,36 @@ def test_a_training_run_ends_with_the_account_of_its_best_weights(trained: Path)
     assert "Firing rates" in (trained / "report.html").read_text()
 
 
+def test_a_run_and_each_measurement_say_which_layers_are_silent(launch: Launch, tmp_path: Path) -> None:
+    said = launch(*LIVELY, "neuron=cifar", "output_dir=run")
+    assert said.code == 0, said.err
+    result = read_result(tmp_path / "run")
+    assert {"layer": "stages.0.0.lif1", "step": 1, "rate": 0.0} in result["silent"]
+    assert result["silent_by_construction"] == [{"layer": "stages.0.0.lif1", "step": 1}]
+    rates = {row["spiking_layer"]: row for row in read_csv(tmp_path / "run" / "energy.csv") if row["spiking_layer"]}
+    found = {(layer, t) for layer, row in rates.items() for t in (1, 2) if float(row[f"rate_t{t}"]) < 0.001}
+    assert {(place["layer"], place["step"]) for place in result["silent"]} == found
+    (line,) = (line for line in said.out.splitlines() if line.startswith("silent "))
+    assert "stages.0.0.lif1 (" in line
+    for task in ("evaluate", "energy"):
+        again = launch(f"task={task}", "checkpoint=run/checkpoints/best.pt", "limit_eval=32", f"output_dir={task}")
+        assert line in again.out.splitlines()
+        assert read_result(tmp_path / task)["silent"] == result["silent"]
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_same_layers_silent_at_the_same_rates(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*LIVELY, "output_dir=run").code == 0
+    arguments = ("task=evaluate", "checkpoint=run/checkpoints/best.pt", "limit_eval=31", "hardware.precision=fp64")
+    for count in (1, 2):
+        said = launch(*arguments, "hardware.threads=1", f"hardware.processes={count}", f"output_dir=by-{count}")
+        assert said.code == 0, said.err
+    one, two = (read_result(tmp_path / f"by-{count}") for count in (1, 2))
+    assert one["silent"]
+    for name in ("silent", "saturated", "silent_by_construction", "firing_rate"):
+        assert one[name] == two[name]
+
+
 def test_task_energy_prints_the_table_and_writes_the_files(launch: Launch, trained: Path, tmp_path: Path) -> None:
     arguments = ("task=energy", "checkpoint=run/checkpoints/best.pt", "limit_eval=32", "hardware.threads=1")
     code, out, err = launch(*arguments, "output_dir=energy")

@@ -13,7 +13,13 @@ from program import ROOT
 PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-sys.modules["torch"] = None  # importing it raises ImportError
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("no torch here")
+
+sys.meta_path.insert(0, NoTorch())  # and not None in sys.modules, where scipy looks for torch's arrays
 import launch
 codes = []
 for line in json.loads(sys.argv[2]):
@@ -40,6 +46,7 @@ RIGHT = [
     ["experiment=cifar100_gac_r18_t6", "--cfg", "job"],
     ["sweeps=t_lr", "--cfg", "hydra"],
     ["task=study", "study=study"],
+    ["task=diff", "runs=[run,again]"],
 ]
 
 WRONG = [
@@ -68,9 +75,13 @@ WRONG = [
     ["resume=later", "dataset.images=100"],
     ["task=evaluate", "resume=x", "checkpoint=y"],
     ["task=study"],
+    ["task=diff", "runs=run"],
+    ["task=diff", "runs=[run,study]"],
     ["task=study", "study=nowhere"],
     ["checkpoint=nowhere.pt"],
     ["resume=nowhere"],
+    ["rerun=nowhere"],
+    ["rerun=run", "resume=run"],
     ["resume=run", "T=6"],
     ["resume=run", "optimizer=sgd"],
     ["output_dir=run"],
@@ -86,6 +97,7 @@ WRONG = [
 def test_what_is_right_and_needs_no_network_and_what_is_wrong(tmp_path: Path) -> None:
     frozen = ROOT / "tests" / "frozen" / "schema1"
     shutil.copytree(frozen / "run", tmp_path / "run")
+    shutil.copytree(frozen / "run", tmp_path / "again")
     shutil.copytree(frozen / "study", tmp_path / "study")
     for name, text in (("damaged", "]["), ("later", "schema: 1000")):
         shutil.copytree(frozen / "run", tmp_path / name)

@@ -11,7 +11,7 @@ from networks import fabricated, small, uniform
 from torch import Tensor, nn
 
 from gacsnn.config.schema import Energy
-from gacsnn.energy import Row, count_macs, energy_account, firing_rates, totals
+from gacsnn.energy import Row, count_macs, energy_account, extremes, firing_rates, never_fire, totals
 from gacsnn.models import SpikingResNet, create_model
 from gacsnn.neuron import LIF
 
@@ -55,6 +55,67 @@ def test_nothing_is_counted_outside_the_context_even_after_an_error() -> None:
     assert rates.by_layer() == {}
     assert broken.mean() == before == 1
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def rates_of(model: SpikingResNet) -> dict[str, list[float]]:
+    with torch.no_grad(), firing_rates(model) as rates:
+        model.eval()(torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    return rates.by_step()
+
+
+def test_a_layer_that_never_fires_and_one_that_always_does_are_named_with_their_steps() -> None:
+    model = small(encoder="direct", T=3)
+    model.get_submodule("stages.1.0.lif2").threshold = 1e9
+    nn.init.constant_(model.get_submodule("stages.2.0.bn1").bias, 50.0)
+    rates = rates_of(model)
+    found = extremes(model, rates)
+    assert [place for place in found["silent"] if place["layer"] == "stages.1.0.lif2"] == [
+        {"layer": "stages.1.0.lif2", "step": step, "rate": 0.0} for step in (1, 2, 3)
+    ]
+    assert {"layer": "stages.2.0.lif2", "step": 1, "rate": 1.0} in found["saturated"]
+    assert found["silent_by_construction"] == []
+    for name, wanted in (("silent", lambda rate: rate < 0.001), ("saturated", lambda rate: rate > 0.95)):
+        places = {(layer, t + 1) for layer, steps in rates.items() for t, rate in enumerate(steps) if wanted(rate)}
+        assert {(place["layer"], place["step"]) for place in found[name]} == places
+
+
+def test_a_rate_at_the_bound_is_neither() -> None:
+    model = small(T=4)
+    found = extremes(model, {"head.lif": [0.001, 0.00099, 0.95, 0.9501]})
+    assert found["silent"] == [{"layer": "head.lif", "step": 2, "rate": 0.00099}]
+    assert found["saturated"] == [{"layer": "head.lif", "step": 4, "rate": 0.9501}]
+
+
+def test_the_spikes_of_a_code_are_the_images_and_not_a_layers() -> None:
+    assert extremes(small(encoder="latency"), {"encoder.coding": [0.0, 1.0]})["silent"] == []
+
+
+@pytest.mark.parametrize(
+    ("neuron", "T", "steps"),
+    [
+        ({"decay": 0.5, "threshold": 1.0}, 3, [1]),
+        ({"decay": 0.5, "threshold": 1.0}, 1, [1]),
+        ({"decay": 0.5, "threshold": 1.5}, 3, [1, 2]),  # 1 + 0.5 is not above 1.5
+        ({"decay": 0.5, "threshold": 2.0}, 3, [1, 2, 3]),
+        ({"decay": 0.25, "threshold": 0.5}, 3, []),
+    ],
+)
+def test_behind_the_gate_the_first_layer_cannot_fire_at_first_whatever_the_weights(
+    neuron: dict[str, float], T: int, steps: list[int]
+) -> None:
+    model = small(T=T, neuron=neuron).double()
+    # As far as weights can go: every neuron of the encoder fires at every step, and the gate is wide open.
+    nn.init.constant_(model.get_submodule("encoder.stem.1").bias, 1e4)
+    for name, parameter in model.encoder.named_parameters():
+        if name.startswith(("temporal", "spatial_channel")):
+            nn.init.constant_(parameter, 1.0)
+    with torch.no_grad(), firing_rates(model) as rates:
+        model.eval()(torch.randn(4, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    found = rates.by_step()["stages.0.0.lif1"]
+    assert never_fire(model) == ({"stages.0.0.lif1": steps} if steps else {})
+    assert all(found[step - 1] == 0 for step in steps)
+    assert len(steps) == T or found[len(steps)] == 1, "at the next step it can"
+    assert never_fire(small(encoder="direct", T=T, neuron=neuron)) == {}
 
 
 def test_every_spiking_layer_of_a_network_is_counted() -> None:
