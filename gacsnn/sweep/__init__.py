@@ -4,19 +4,25 @@ It is hydra-optuna-sweeper with another loop: its options, search spaces and sam
 defaults. Trials are asked for one at a time by as many processes as there are (`claims.py` has the rules), and each runs
 through Hydra's launcher as a complete run in `<hydra.sweep.dir>/<number of the trial>`.
 
-plugin      what Hydra calls                     storage   the study in Optuna's storage
-options     `hydra.sweeper` and its checks       leases    whose trial is whose, and who is dead
-objectives  what can be searched for             claims    which trial is next
-search      search space -> configs, points      trial     a job's side: which trial it is, what it returns
-samplers    samplers and pruners                 reporter  what a run tells its trial
-loop        points -> runs -> values             jobs        a claimed trial -> the command line of its run
-workers     several processes on one machine     conclude    the test split of the best, and what was found
-endings     how a job ended -> the study         status    how far the study is
-patient   a storage that may be away
-succession  what a retry takes over of a run
-question    what the sweep is to find out             points    ends of the space, and a grid's points
-confirm     the best ones, with fresh seeds           confirmed   what came of that
-array       workers that a cluster starts        slurm     what is said to SLURM, and heard of it
+The loop                                         The study
+plugin      what Hydra calls                     storage     in Optuna's storage
+options     `hydra.sweeper` and its checks       leases      whose trial is whose, and who is dead
+objectives  what can be searched for             claims      which trial is next
+search      search space -> configs              succession  what a retry takes over of a run
+points      its ends, and a grid's points        patient     a storage that may be away
+samplers    samplers and pruners                 status      how far it is, and what is best
+loop        points -> runs -> values             Workers
+jobs        a claimed trial -> its command line  workers     several processes on one machine
+trial       a job's side: which trial it is      array       those that a cluster starts
+reporter    what a run tells its trial           slurm       what is said to SLURM, and heard of it
+endings     how a job ended -> the study
+conclude    the test split, and what was found
+
+What a sweep may be beside a search (docs/sweeps.md)
+question    a claim to be answered               rungs       trials that pause, and go on when they are good
+plan        what it will take; planned: its file repeats     trials that are means over seeds
+budget      what it may take                     confirm     the best ones, with fresh seeds; confirmed: what came of it
+others      trials of other studies
 
 This folder and launch.py are the only places that know Hydra.
 """
