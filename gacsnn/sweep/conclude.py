@@ -7,7 +7,7 @@ from gacsnn.errors import SweepError
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.sweep.claims import given_up
-from gacsnn.sweep.loop import Sweep
+from gacsnn.sweep.loop import Sweep, overrides_of
 from gacsnn.sweep.status import best_trials, finished, scores
 from gacsnn.sweep.storage import run_of
 
@@ -57,7 +57,7 @@ def untested(sweep: Sweep) -> list[FrozenTrial]:
 def read_test_split(sweep: Sweep, trial: FrozenTrial) -> None:
     """Read the test split with the run of this trial."""
     path = run_of(trial, sweep.folder)
-    names = [*sweep.search.overrides(trial.params), "task.test=true", f"resume='{path}'"]
+    names = [*overrides_of(sweep, trial), "task.test=true", f"resume='{path}'"]
     names = [name for name in names if name != "task.test=false"]
     job = [*names, f"hydra.sweep.subdir='{path.name}'"]
     with labelled(f"trial {trial.number}: "):

@@ -9,18 +9,19 @@ import optuna
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.config.merge import config_hash
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError, MachineError, StorageError, SweepError
-from gacsnn.runtime.console import log
+from gacsnn.errors import InputError, MachineError, StorageError, SweepError, TakenOverError
+from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
-from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials, finish_early
+from gacsnn.sweep.claims import INTERRUPTED, ancestors, claim, effective_trials, finish_early, is_taken_up_again
 from gacsnn.sweep.endings import tell
 from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
+from gacsnn.sweep.memory import REMEDIES, REMEDY, give_back, in_parts, room
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
@@ -122,7 +123,9 @@ class Sweep:
                         jobs[trial.number] = job
                 trials = [trial for trial in trials if trial.number in jobs]
                 returns = self.launcher.launch(list(jobs.values()), initial_job_idx=min(jobs)) if jobs else []
-                if any(returned.status != JobStatus.COMPLETED for returned in returns):
+                failed = [returned for returned in returns if returned.status != JobStatus.COMPLETED]
+                give_back(returned._return_value for returned in failed)  # before others have the GPU
+                if failed:
                     stop_if_requested()  # an import that a signal cuts short may end with an error of its own
             except BaseException as error:
                 # Ctrl-C or SIGTERM: what is running has saved its last epoch, and is taken up when the sweep goes on.
@@ -146,8 +149,15 @@ class Sweep:
             leases.enter_context(lease(self.study, trial._trial_id, self.options.lease_seconds))
             if not self.local:  # the job may outlive this process
                 trial.set_user_attr(MAY_LIVE, True)
-            log_trial(trial, ", ".join(f"{name}={value}" for name, value in trial.params.items()))
-            return self.job(trial)
+            params, remedy = [f"{name}={value}" for name, value in trial.params.items()], trial.user_attrs.get(REMEDY)
+            log_trial(trial, ", ".join([*params, *([REMEDIES[remedy]] if remedy else [])]))
+            job = self.job(trial)
+            if self.local:
+                with labelled(f"trial {trial.number}: "):
+                    leases.enter_context(room(self.folder, alone=remedy is not None))
+            return job
+        except TakenOverError as error:  # while it waited for room
+            log_trial(trial, str(error))
         except UpdateFinishedTrialError:
             log_trial(trial, TAKEN_OVER)
         except OSError as error:
@@ -172,7 +182,16 @@ class Sweep:
         if run_dir.saved() and run_dir.config_path.exists():
             TrialReporter(self.study, trial.number, self.options.objectives[0]).repeat(run_dir)
             own.append(f"resume='{folder}'")
-        return [*self.search.overrides(trial.params), *own]
+        return [*overrides_of(self, trial), *own]
+
+
+def overrides_of(sweep: Sweep, trial: optuna.Trial | FrozenTrial) -> list[str]:
+    """The command line of a trial's run, in parts where that was the remedy."""
+    overrides = sweep.search.overrides(trial.params)
+    if trial.user_attrs.get(REMEDY) != "parts":
+        return overrides
+    config = sweep.compose(overrides)
+    return [*overrides, in_parts(config.hardware.accumulate, config.batch_size)]
 
 
 def stop_after_failures(sweep: Sweep) -> None:
@@ -181,7 +200,7 @@ def stop_after_failures(sweep: Sweep) -> None:
     Raises:
         SweepError: when more trials failed by themselves than may.
     """
-    failed = [t for t in effective_trials(sweep.study) if t.state == TrialState.FAIL and "died" not in t.user_attrs]
+    failed = [t for t in effective_trials(sweep.study) if t.state == TrialState.FAIL and not is_taken_up_again(t)]
     if len(failed) > sweep.options.max_failure_rate * sweep.n_trials:
         raise SweepError(
             f"study {sweep.name}: {len(failed)} of {sweep.n_trials} trials failed, more than "
