@@ -27,6 +27,10 @@ class DivergenceError(GacsnnError, ArithmeticError):
     """The loss is no longer a finite number: the input was well formed, the training failed."""
 
 
+class GpuMemoryError(GacsnnError):
+    """A GPU has too little memory for the run: another batch, or a batch in parts, may fit."""
+
+
 class MachineError(GacsnnError):
     """The machine failed, not the run: no space left, a folder gone, an input or output error. It can go on later."""
 

@@ -34,6 +34,7 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
         DivergenceError: when the loss is no longer finite.
         Pruned: as `on_epoch_end` does.
         DifferentError: when a run that is run again (`rerun`) does not come out the same.
+        GpuMemoryError: when a GPU has too little memory for it.
         MachineError: when the disk is full, or one of several processes ends before the others.
     """
     speak()

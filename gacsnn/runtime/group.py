@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gacsnn.errors import DivergenceError, GacsnnError, InputError, MachineError, Pruned
+from gacsnn.errors import DivergenceError, GacsnnError, GpuMemoryError, InputError, MachineError, Pruned
 from gacsnn.runtime import signals
 from gacsnn.runtime.console import write_error
 from gacsnn.runtime.ranks import ALONE, MEETING, Rank, this_rank
@@ -121,7 +121,7 @@ def joined(on_gpus: bool) -> Iterator[Group]:
         lost = MachineError(f"process {rank.index} of {rank.size} lost the others: one of them has ended")
         lost.follows = True
         raise lost from error
-    except (InputError, MachineError) as error:
+    except (InputError, MachineError, GpuMemoryError) as error:
         if not rank.first and not getattr(error, "shared", False) and MEETING not in os.environ:
             write_error(f"process {rank.index} of {rank.size}: {error}")  # the first one does not know of it
         raise

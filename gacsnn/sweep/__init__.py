@@ -15,7 +15,7 @@ loop        points -> runs -> values             Workers
 jobs        a claimed trial -> its command line  workers     several processes on one machine
 trial       a job's side: which trial it is      array       those that a cluster starts
 reporter    what a run tells its trial           slurm       what is said to SLURM, and heard of it
-endings     how a job ended -> the study
+endings     how a job ended -> the study         memory      a GPU's, that was too small for a trial
 conclude    the test split, and what was found
 
 What a sweep may be beside a search (docs/sweeps.md)

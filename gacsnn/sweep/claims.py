@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep.leases import MAY_LIVE, dead, in_doubt, is_here, set_owner
+from gacsnn.sweep.memory import OUT_OF_MEMORY, REMEDY, next_remedy
 
 INTERRUPTED = "interrupted by the user"
 
@@ -49,13 +50,19 @@ def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
     trials = study.get_trials(deepcopy=False)
     taken_up = {trial.user_attrs.get("retry_of") for trial in trials}
     for trial in trials:
-        if trial.state == TrialState.FAIL and "died" in trial.user_attrs and trial.number not in taken_up:
+        if trial.state != TrialState.FAIL or trial.number in taken_up:
+            continue
+        kept = {name: trial.user_attrs[name] for name in (REMEDY,) if name in trial.user_attrs}
+        if OUT_OF_MEMORY in trial.user_attrs:
+            kept[REMEDY] = next_remedy(trial.user_attrs)
+            study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, **kept})
+        elif "died" in trial.user_attrs:
             # The user may interrupt as often as he likes, and a machine that fails again and again may still get on.
             stopped = trial.user_attrs["died"] == INTERRUPTED or OVER_BUDGET in trial.user_attrs
             fair = stopped or got_on(trials, trial)
             tries = trial.user_attrs.get("tries", 1) + (not fair)
             if tries <= 1 + max_retries:
-                study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "tries": tries})
+                study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "tries": tries, **kept})
 
 
 def note_doubt(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -83,6 +90,11 @@ def got_on(trials: list[FrozenTrial], trial: FrozenTrial) -> bool:
     return trial.user_attrs.get("epochs", 0) > before
 
 
+def is_taken_up_again(trial: FrozenTrial) -> bool:
+    """Whether a trial that is FAIL is to be lined up again, or is already."""
+    return "died" in trial.user_attrs or OUT_OF_MEMORY in trial.user_attrs
+
+
 def given_up(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that died once too often."""
     return [t for t in effective_trials(study) if t.state == TrialState.FAIL and "died" in t.user_attrs]
@@ -100,7 +112,7 @@ def ancestors(trials: list[FrozenTrial], trial: FrozenTrial | optuna.Trial) -> l
 
 @uninterrupted()
 def finish_early(study: optuna.Study, trial: FrozenTrial | optuna.Trial, reason: str, mark: str = "") -> None:
-    """FAIL with its reason. What is marked `died` is taken up again; what failed by itself is not."""
+    """FAIL with its reason. What is marked `died` or `out_of_memory` is taken up again; what failed by itself is not."""
     try:
         study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
         if mark:

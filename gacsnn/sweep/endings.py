@@ -1,6 +1,5 @@
 """How the job of a trial ended, and what of it is the trial's own doing."""
 
-import gc
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,10 +11,11 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from gacsnn.config.messages import first_line
-from gacsnn.errors import MachineError, Pruned, StorageError, TakenOverError
+from gacsnn.errors import GpuMemoryError, MachineError, Pruned, StorageError, TakenOverError
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import finish_early
 from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.sweep.memory import OUT_OF_MEMORY, REMEDIES, next_remedy, tried
 from gacsnn.sweep.status import scores
 
 # What torch says, in errors of no kind of their own, when the host is out of memory.
@@ -40,12 +40,14 @@ def tell(study: optuna.Study, objectives: Sequence[str], trial: optuna.Trial, re
     except StorageError:
         raise
     except Exception as error:
-        reason = first_line(error)
+        reason, mark, then = first_line(error), "died" if is_machines(error) else "", ""
+        if isinstance(error, GpuMemoryError):
+            remedy = next_remedy(trial.user_attrs)
+            mark, reason = ("", reason + tried(trial.user_attrs)) if remedy is None else (OUT_OF_MEMORY, reason)
+            then = "" if remedy is None else f"; it is tried again, {REMEDIES[remedy]}"
         if not isinstance(error, TakenOverError):
-            finish_early(study, trial, reason, "died" if is_machines(error) else "")
-        del returned, error
-        gc.collect()  # the traceback holds the tensors of the run that failed: memory that the next one needs
-        return f"failed: {reason}"
+            finish_early(study, trial, reason, mark)
+        return f"failed: {reason}{then}"
     values = list(value) if isinstance(value, Sequence) else [value]
     if any(not isinstance(v, int | float) or not math.isfinite(v) for v in values):
         reason = f"{objectives} came out as {values}"
@@ -82,8 +84,7 @@ def end(
 def is_machines(error: Exception) -> bool:
     """Whether the machine failed, and not the trial, which is then taken up again.
 
-    The host's memory is the machine's: others use it, too. A GPU's is the trial's: its size and batch did not fit, and would not
-    the next time.
+    The host's memory is the machine's: others use it, too. A GPU's is the trial's, and has remedies of its own (`memory.py`).
     """
     said = str(error)
     return isinstance(error, MachineError | MemoryError) or any(words in said for words in HOST_MEMORY)

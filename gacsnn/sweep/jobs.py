@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.config.merge import config_hash
-from gacsnn.errors import InputError, MachineError
-from gacsnn.runtime.console import log
+from gacsnn.errors import InputError, MachineError, TakenOverError
+from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import ancestors, effective_trials, finish_early
 from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
+from gacsnn.sweep.memory import REMEDIES, REMEDY, in_parts, room
 from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.succession import take_over
 from gacsnn.sweep.trial import TRIAL
@@ -56,8 +57,15 @@ def begin(sweep: "Sweep", trial: optuna.Trial, leases: contextlib.ExitStack) -> 
         leases.enter_context(lease(sweep.study, trial._trial_id, sweep.options.lease_seconds))
         if not sweep.local:  # the job may outlive this process
             trial.set_user_attr(MAY_LIVE, True)
-        log_trial(trial, ", ".join(f"{name}={value}" for name, value in trial.params.items()))
-        return jobs_of(sweep, trial)
+        params, remedy = [f"{name}={value}" for name, value in trial.params.items()], trial.user_attrs.get(REMEDY)
+        log_trial(trial, ", ".join([*params, *([REMEDIES[remedy]] if remedy else [])]))
+        jobs = jobs_of(sweep, trial)
+        if sweep.local:
+            with labelled(f"trial {trial.number}: "):
+                leases.enter_context(room(sweep.folder, alone=remedy is not None))
+        return jobs
+    except TakenOverError as error:  # while it waited for room
+        log_trial(trial, str(error))
     except UpdateFinishedTrialError:
         log_trial(trial, TAKEN_OVER)
     except OSError as error:
@@ -71,7 +79,7 @@ def jobs_of(sweep: "Sweep", trial: optuna.Trial) -> list[list[str]]:
     """The overrides of a trial's runs, in its own directory, where an earlier trial may have left their epochs."""
     if not sweep.folder.is_dir():
         raise MachineError(f"{sweep.folder}: the folder of study {sweep.name} is gone, and its runs with it")
-    folder, overrides = sweep.folder / str(trial.number), sweep.search.overrides(trial.params)
+    folder, overrides = sweep.folder / str(trial.number), overrides_of(sweep, trial)
     with uninterrupted():
         known = sweep.study.get_trials(deepcopy=False)
     take_over(sweep.folder, trial.number, [known[number] for number in ancestors(known, trial)[1:]])
@@ -90,6 +98,15 @@ def jobs_of(sweep: "Sweep", trial: optuna.Trial) -> list[list[str]]:
 def job(sweep: "Sweep", trial: optuna.Trial, run: Path, overrides: list[str]) -> list[str]:
     goes_on = [f"resume='{run}'"] if has_begun(run) else []
     return [*overrides, f"+hydra.job.env_set.{TRIAL}='{trial.number}'", *place(sweep, run), *goes_on]
+
+
+def overrides_of(sweep: "Sweep", trial: optuna.Trial | FrozenTrial) -> list[str]:
+    """The command line of a trial's run, in parts where that was the remedy."""
+    overrides = sweep.search.overrides(trial.params)
+    if trial.user_attrs.get(REMEDY) != "parts":
+        return overrides
+    config = sweep.compose(overrides)
+    return [*overrides, in_parts(config.hardware.accumulate, config.batch_size)]
 
 
 def has_begun(run: Path) -> bool:

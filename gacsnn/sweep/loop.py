@@ -18,10 +18,11 @@ from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
 from gacsnn.sweep.budget import is_spent, refused
-from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early
+from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early, is_taken_up_again
 from gacsnn.sweep.endings import tell
 from gacsnn.sweep.jobs import begin, log_trial, prepare
 from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.sweep.memory import give_back
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import grid_size
 from gacsnn.sweep.question import Claim, read_claims, to_plain
@@ -136,7 +137,9 @@ class Sweep:
                         jobs[trial.number] = mine
                 trials = [trial for trial in trials if trial.number in jobs]
                 returns = repeats.launch(self, trials, jobs)
-                if any(returned.status != JobStatus.COMPLETED for returned in returns):
+                failed = [returned for returned in returns if returned.status != JobStatus.COMPLETED]
+                give_back(returned._return_value for returned in failed)  # before others have the GPU
+                if failed:
                     stop_if_requested()  # an import that a signal cuts short may end with an error of its own
             except BaseException as error:
                 # Ctrl-C or SIGTERM: what is running has saved its last epoch, and is taken up when the sweep goes on.
@@ -160,7 +163,7 @@ def stop_after_failures(sweep: Sweep) -> None:
     Raises:
         SweepError: when more trials failed by themselves than may.
     """
-    failed = [t for t in effective_trials(sweep.study) if t.state == TrialState.FAIL and "died" not in t.user_attrs]
+    failed = [t for t in effective_trials(sweep.study) if t.state == TrialState.FAIL and not is_taken_up_again(t)]
     if len(failed) > sweep.options.max_failure_rate * sweep.n_trials:
         raise SweepError(
             f"study {sweep.name}: {len(failed)} of {sweep.n_trials} trials failed, more than "

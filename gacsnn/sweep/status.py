@@ -11,6 +11,7 @@ from tqdm import tqdm
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import TAKEN_FROM, effective_trials
+from gacsnn.sweep.memory import OUT_OF_MEMORY
 from gacsnn.sweep.patient import impatient
 
 # Seconds between looks at the storage.
@@ -18,7 +19,8 @@ CHECK_EVERY = 1.0
 
 
 def finished(study: optuna.Study) -> int:
-    return sum(trial.state.is_finished() for trial in own_trials(study))
+    """The trials that are over; one that lacked memory is tried again."""
+    return sum(trial.state.is_finished() and OUT_OF_MEMORY not in trial.user_attrs for trial in own_trials(study))
 
 
 def own_trials(study: optuna.Study) -> list[FrozenTrial]:

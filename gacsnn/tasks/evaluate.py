@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Evaluate
@@ -16,6 +17,7 @@ from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, 
 from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
+from gacsnn.training.memory import gpu_memory_errors
 from gacsnn.training.metrics import evaluate
 
 
@@ -30,11 +32,21 @@ def measure_checkpoint(config: Config, overridden: Collection[str] | None) -> tu
     """Measure a checkpoint, ours or one that the authors published, and write the run directory."""
     assert isinstance(config.task, Evaluate)
     assert config.checkpoint is not None
-    source, split = f"checkpoint={config.checkpoint}", config.task.split
+    source = f"checkpoint={config.checkpoint}"
     path = Path(config.checkpoint)
     content = this_group().share(lambda: checkpoint.read_any(path))
     if "config" in content:
         config = as_measured(from_saved(content["config"], source), config, overridden, source)
+    with gpu_memory_errors(config):
+        return measure(config, content, overridden)
+
+
+def measure(
+    config: Config, content: dict[str, Any], overridden: Collection[str] | None
+) -> tuple[Result, list[Row], RunDirectory]:
+    """Measure what a checkpoint holds with its checked config."""
+    assert isinstance(config.task, Evaluate)
+    source, split = f"checkpoint={config.checkpoint}", config.task.split
     experiment = prepare(config)
     if "classes" in content:
         check_classes(content["classes"], experiment, source)

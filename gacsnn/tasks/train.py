@@ -18,7 +18,7 @@ from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
 from gacsnn.training.loop import train
-from gacsnn.training.memory import fitting_parts
+from gacsnn.training.memory import fitting_parts, gpu_memory_errors
 from gacsnn.training.metrics import Score, evaluate
 from gacsnn.training.saving import find_best, go_back
 from gacsnn.training.trainer import Trainer, TrainState
@@ -27,27 +27,39 @@ from gacsnn.weights import load_weights
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None) -> Result:
     """`config` is checked (`tasks/checks.py`); where a run goes on, it is that run's, with what may change of it."""
-    group = this_group()
-    if config.resume is not None:
-        run_dir = RunDirectory(Path(config.resume), writes=group.first)
-        with machine_errors(run_dir), run_dir.lock("resume"):
-            result = resume(config, run_dir, overridden, on_epoch_end)
+    with gpu_memory_errors(config):
+        do = begin if config.resume is None else resume
+        result, run_dir = do(config, overridden, on_epoch_end)
         compare(config, run_dir)
-        return result
+    return result
+
+
+def begin(
+    config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None
+) -> tuple[Result, RunDirectory]:
+    """A new run, from the weights of `checkpoint` where it is given."""
     given = config.checkpoint
-    weights = None if given is None else group.share(lambda: checkpoint.read_any(Path(given)))
+    weights = None if given is None else this_group().share(lambda: checkpoint.read_any(Path(given)))
     experiment = prepare(config)
     if weights is not None:
         put_weights(experiment.model, weights, f"checkpoint={given}")
     run_dir = experiment.new_directory(run_name(config))
-    with machine_errors(run_dir), run_dir.lock("output_dir"):
+    with machine_errors(config, run_dir), run_dir.lock("output_dir"):
         run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
-        result = fit(experiment, run_dir, None, overridden, on_epoch_end)
-    compare(config, run_dir)
-    return result
+        return fit(experiment, run_dir, None, overridden, on_epoch_end), run_dir
 
 
 def resume(
+    config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None
+) -> tuple[Result, RunDirectory]:
+    """Go on with the run of `config.resume`."""
+    assert config.resume is not None
+    run_dir = RunDirectory(Path(config.resume), writes=this_group().first)
+    with machine_errors(config, run_dir), run_dir.lock("resume"):
+        return go_on(config, run_dir, overridden, on_epoch_end), run_dir
+
+
+def go_on(
     config: Config, run_dir: RunDirectory, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None
 ) -> Result:
     """Go on where the last checkpoint stands, or the newest one that can be read."""
@@ -115,10 +127,11 @@ def fit(
 
 
 @contextmanager
-def machine_errors(run_dir: RunDirectory) -> Iterator[None]:
-    """A full disk, a folder that is gone, ...: one line that says what is kept."""
+def machine_errors(config: Config, run_dir: RunDirectory) -> Iterator[None]:
+    """A full disk, a folder that is gone, a GPU's memory at its end, ...: one line that says what is kept."""
     try:
-        yield
+        with gpu_memory_errors(config, lambda: what_is_kept(run_dir)):
+            yield
     except OSError as error:
         where = error.filename or run_dir.path
         raise MachineError(f"{where}: {error.strerror or error}; {what_is_kept(run_dir)}") from None

@@ -1,4 +1,5 @@
-"""How much memory a step takes, and into how many parts a batch has to be cut to fit (`hardware.accumulate=auto`).
+"""How much memory a step takes, into how many parts a batch has to be cut to fit (`hardware.accumulate=auto`), and what is said
+where it does not.
 
 From some images on, a step's memory is linear in their number, so that two small batches tell that of a large one. Tensors are
 counted, and not the process's pages: it is the same on a CPU and on a GPU.
@@ -6,6 +7,8 @@ counted, and not the process's pages: it is the same on a CPU and on a GPU.
 
 import copy
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,10 +16,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from gacsnn.config.schema import Config
+from gacsnn.config.schema import Config, Train
 from gacsnn.data.loader import shares_of
 from gacsnn.data.normalise import Normalise
-from gacsnn.errors import InputError
+from gacsnn.errors import GpuMemoryError, InputError
 from gacsnn.models import SpikingResNet
 from gacsnn.runtime.console import gib, log
 from gacsnn.runtime.device import Machine, free_memory
@@ -116,3 +119,29 @@ def fitting_parts(
     in_one = "" if parts == 1 else f", in one part {gib(needed[0])}"
     log.info(f"hardware.accumulate=auto: {parts} of {gib(needed[-1])}{in_one}; {gib(USABLE * free)} may be used")
     return parts
+
+
+# What CUDA's libraries say, in errors of no kind of their own, when a GPU's memory is at an end.
+SAID = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+
+@contextmanager
+def gpu_memory_errors(config: Config, kept: Callable[[], str] | None = None) -> Iterator[None]:
+    """A GPU that has too little memory for what is done within: one line that says what to do, and what is `kept`.
+
+    Raises:
+        GpuMemoryError: from outside of torch's own error, whose traceback would hold on to the memory.
+    """
+    try:
+        yield
+        return
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not isinstance(error, torch.OutOfMemoryError) and not any(words in str(error) for words in SAID):
+            raise
+    parts, kept = config.hardware.accumulate, kept or (lambda: "")
+    trains = isinstance(config.task, Train)
+    less = "hardware.accumulate=auto takes less for the same steps, " if trains and parts != "auto" else ""
+    raise GpuMemoryError(
+        f"the GPU's memory is too small for batch_size={config.batch_size}{f' hardware.accumulate={parts}' if trains else ''}: "
+        f"{less}a smaller batch_size takes less{'; ' if kept() else ''}{kept()}"
+    )
