@@ -142,7 +142,8 @@ def seeds_to_decide(mean: float, sd: float, claims: int = 1) -> int | None:
     """Pairs with which a one-sided paired t-test would find a difference of this mean and deviation in 4 of 5 tries.
 
     Args:
-        mean: of the differences, above what is claimed. The sign says which way it would be decided.
+        mean: of the differences, above what is claimed. The sign says which way it would be decided: to refute a claim wants
+            a p of 2.5 %, as `verdict` has it.
         sd: their standard deviation.
         claims: how many are tested together: each with its share of the 5 %.
 
@@ -152,8 +153,9 @@ def seeds_to_decide(mean: float, sd: float, claims: int = 1) -> int | None:
         return None
     if sd == 0:
         return 2
+    alpha = (ALPHA if mean > 0 else ALPHA / 2) / claims
     for n in range(2, MOST_SEEDS + 1):
-        critical = stats.t.ppf(1 - ALPHA / claims, n - 1)
+        critical = stats.t.ppf(1 - alpha, n - 1)
         if stats.nct.sf(critical, n - 1, abs(mean) / sd * math.sqrt(n)) >= POWER:
             return n
     return None

@@ -92,6 +92,13 @@ def test_hopeless_differences_have_no_number_of_seeds() -> None:
     assert seeds_to_decide(1.0, 0.0) == 2
 
 
+def test_to_refute_wants_more_seeds_than_to_support() -> None:
+    for_it, against_it = seeds_to_decide(1.0, 1.5), seeds_to_decide(-1.0, 1.5)
+    assert for_it is not None
+    assert against_it is not None
+    assert against_it > for_it
+
+
 def test_more_claims_want_more_seeds() -> None:
     one, four = seeds_to_decide(1.0, 1.0), seeds_to_decide(1.0, 1.0, claims=4)
     assert one is not None
