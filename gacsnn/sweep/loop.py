@@ -13,7 +13,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from gacsnn.config.messages import first_line
-from gacsnn.errors import StorageError, SweepError
+from gacsnn.errors import InputError, StorageError, SweepError
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
@@ -84,13 +84,19 @@ class Sweep:
         """Open or make the study; write beside the trials where it is."""
         options = self.options
         url = options.storage or storage_beside(self.folder)
-        there = sweep_worker() is not None and options.confirms is None  # its supervisor made it
-        storage = open_storage(url, options.storage_patience_seconds, wait=there)
+        made = sweep_worker() is not None and options.confirms is None  # by its supervisor
+        storage = open_storage(url, options.storage_patience_seconds, wait=made)
         self.study = open_study(self.name, storage, options.directions, identity)
         self.study.pruner = pruner
+        there = self.study.user_attrs.get("objectives", options.objectives)
+        if there != options.objectives:
+            raise InputError(
+                f"hydra.sweeper.study_name={self.name}: the trials of this study are compared by {', '.join(there)}, not by "
+                f"{', '.join(options.objectives)}; give another name"
+            )
         about = {"study": self.name, "storage": options.storage, "objectives": options.objectives}
         about |= {"confirms": options.confirms} if options.confirms else {}
-        if self.study.user_attrs.get("objectives") != options.objectives:
+        if "objectives" not in self.study.user_attrs:
             self.study.set_user_attr("objectives", options.objectives)
         if self.claims and "claims" not in self.study.user_attrs:
             self.study.set_user_attr("claims", to_plain(self.claims))

@@ -6,7 +6,9 @@ from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, TPESamplerConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gacsnn.config.schema import Count, NotNegative, Positive
 from gacsnn.errors import InputError, nearest
 from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
 from gacsnn.sweep.rungs import Rungs
@@ -165,19 +167,11 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     Raises:
         InputError: for a wrong one.
     """
-    for name in ("n_trials", "n_jobs", "repeats"):
-        if given[name] < 1:
-            raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than or equal to 1")
+    check_numbers(given)
     if given["test"] not in ("best", "all", "none"):
         raise InputError(f"hydra.sweeper.test={given['test']}: choose one of best, all, none")
     if given["retry"] not in ("none", "failed"):
         raise InputError(f"hydra.sweeper.retry={given['retry']}: choose one of none, failed")
-    for name in ("budget_hours", "budget_gpu_hours"):
-        if given[name] is not None and not given[name] > 0:
-            raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than 0")
-    for name in ("lease_seconds", "storage_patience_seconds"):
-        if given[name] < 0:
-            raise InputError(f"hydra.sweeper.{name}={given[name]}: should be greater than or equal to 0")
     objectives, directions = list(given["objectives"]), read_directions(given["direction"])
     for name in objectives:
         if name not in OBJECTIVES:
@@ -206,6 +200,30 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         objectives=objectives,
         directions=directions,
     )
+
+
+class Numbers(BaseModel):
+    """What the numbers of `hydra.sweeper` may be."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    n_trials: Count
+    n_jobs: Count
+    repeats: Count
+    reduction_factor: int = Field(ge=2)
+    max_failure_rate: float = Field(ge=0, le=1)
+    max_retries: int = Field(ge=0)
+    lease_seconds: Positive
+    storage_patience_seconds: NotNegative
+    budget_hours: Positive | None
+    budget_gpu_hours: Positive | None
+
+
+def check_numbers(given: Mapping[str, Any]) -> None:
+    try:
+        Numbers.model_validate(dict(given))
+    except ValidationError as error:
+        wrong = [(details["loc"][0], details["msg"].removeprefix("Input ")) for details in error.errors()]
+        raise InputError("; ".join(f"hydra.sweeper.{name}={given[str(name)]}: {why}" for name, why in wrong)) from None
 
 
 def check_repeats(given: Mapping[str, Any]) -> None:
@@ -237,8 +255,6 @@ def read_confirm(given: Any, objectives: list[str], test: str) -> Confirm | None
 
 def read_rungs(given: Mapping[str, Any], objectives: list[str]) -> Rungs | None:
     rungs, factor = list(given["rungs"] or []), given["reduction_factor"]
-    if factor < 2:
-        raise InputError(f"hydra.sweeper.reduction_factor={factor}: should be greater than or equal to 2")
     if not rungs:
         return None
     if len(rungs) < 2 or rungs != sorted({*rungs}) or rungs[0] < 1:
@@ -259,7 +275,7 @@ def plain(given: Any) -> Any:
 
 
 def read_directions(given: Any) -> list[DirectionName]:
-    given = [given] if isinstance(given, str | Direction) else list(given)
+    given = ["null"] if given is None else [given] if isinstance(given, str | Direction) else list(given)
     directions: list[DirectionName] = []
     for each in given:
         direction = each.name if isinstance(each, Direction) else str(each)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from databases import Server
 from optuna.trial import TrialState
-from program import FOLDER, ROOT, SEARCH, SMALL, TINY, Launch, read_metrics, read_result, start, wait_for
+from program import FOLDER, ROOT, SEARCH, SMALL, TINY, Launch, read_metrics, read_result, refused, start, wait_for
 from studies import check_whole, load
 
 from gacsnn.sweep.claims import effective_trials, finish_early
@@ -293,6 +293,15 @@ def test_two_objectives_give_a_pareto_front(launch: Launch, tmp_path: Path) -> N
         (("optimzer.lr=1,2",), "optimzer"),
         (("hydra.sweeper.retry=all",), "hydra.sweeper.retry=all: choose one of none, failed"),
         (("hydra.sweeper.storage_patience_seconds=-1",), "should be greater than or equal to 0"),
+        (
+            ("hydra.sweeper.max_failure_rate=-1",),
+            "hydra.sweeper.max_failure_rate=-1.0: should be greater than or equal to 0",
+        ),
+        (("hydra.sweeper.max_failure_rate=2",), "should be less than or equal to 1"),
+        (("hydra.sweeper.max_retries=-1",), "hydra.sweeper.max_retries=-1: should be greater than or equal to 0"),
+        (("hydra.sweeper.lease_seconds=0",), "hydra.sweeper.lease_seconds=0.0: should be greater than 0"),
+        (("hydra.sweeper.lease_seconds=inf",), "hydra.sweeper.lease_seconds=inf: should be a finite number"),
+        (("hydra.sweeper.direction=null",), "hydra.sweeper.direction=null: choose one of maximize, minimize"),
         (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: should be greater"),
         (("hydra.sweeper.direction=up",), "hydra.sweeper.direction=up: choose one of maximize, minimize"),
         (("hydra.sweeper.storage=postgresql://nobody@127.0.0.1:1/none",), "cannot be reached"),
@@ -384,3 +393,10 @@ def test_hydras_grid_gives_each_run_a_numbered_directory(launch: Launch, tmp_pat
     assert launch("-m", *TINY, "T=1,2", "hydra.sweep.dir=grid").code == 0
     results = [read_result(tmp_path / "grid" / str(n)) for n in (0, 1)]
     assert [result["T"] for result in results] == [1, 2]
+
+
+def test_a_study_keeps_its_objective(launch: Launch, tmp_path: Path) -> None:
+    command = ("-m", *SEARCH, "hydra.sweeper.n_trials=1")
+    assert launch(*command).code == 0
+    line = refused(launch, tmp_path, *command, "hydra.sweeper.objectives=[firing_rate]")
+    assert line.endswith("are compared by validation_top1, not by firing_rate; give another name")
