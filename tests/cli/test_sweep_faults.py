@@ -1,6 +1,7 @@
 """Sweeps whose storage, folder or machine goes away."""
 
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -46,6 +47,23 @@ def content(run: Path) -> dict[Path, tuple[int, int]]:
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
 
 
+def silence(process: subprocess.Popen[str], database: Path) -> None:
+    """Stop a process between two of its transactions: in one it would lock SQLite's file for all, as long as it is silent."""
+    for _ in range(100):
+        process.send_signal(signal.SIGSTOP)
+        connection = sqlite3.connect(database, timeout=1.0, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    raise AssertionError("it was within a transaction each time")
+
+
 @pytest.mark.slow
 def test_a_silent_owner_that_comes_back_writes_nothing_and_does_the_next_trial(
     tmp_path: Path, another_machine: tuple[str, ...]
@@ -54,7 +72,7 @@ def test_a_silent_owner_that_comes_back_writes_nothing_and_does_the_next_trial(
     silent = start(tmp_path, *command, before=another_machine)
     wait_for((tmp_path / FOLDER / "0" / "checkpoints" / "best.pt").exists, silent)
     wait_for_epochs(tmp_path / FOLDER / "0", 3, silent)
-    silent.send_signal(signal.SIGSTOP)
+    silence(silent, tmp_path / FOLDER / "study.db")
     other = start(tmp_path, *command)
     wait_for(lambda: [t for t in load(tmp_path / FOLDER).trials if "retry_of" in t.user_attrs], other)
     wait_for((tmp_path / FOLDER / "2" / "metrics.jsonl").exists, other)
