@@ -13,7 +13,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError, StorageError, SweepError
+from gacsnn.errors import InputError, StorageError, SweepError, TakenOverError
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
@@ -146,7 +146,8 @@ class Sweep:
                 failed = [returned for returned in returns if returned.status != JobStatus.COMPLETED]
                 give_back(returned._return_value for returned in failed)  # before others have the GPU
                 if failed:
-                    stop_if_requested()  # an import that a signal cuts short may end with an error of its own
+                    with contextlib.suppress(TakenOverError):  # that is the trial's end, and not this process's
+                        stop_if_requested()  # an import that a signal cuts short may end with an error of its own
             except BaseException as error:
                 # Ctrl-C or SIGTERM: what is running has saved its last epoch, and is taken up when the sweep goes on.
                 stopped = isinstance(error, KeyboardInterrupt | SystemExit)
