@@ -13,6 +13,7 @@ def killed_again_and_again(launch: Launch, folder: Path, kills: list[tuple[str, 
     return len(list(killed_run(folder, folder / "whole", kills, random.Random(seed))))
 
 
+@pytest.mark.slow
 def test_a_run_by_two_processes_that_is_killed_twice_ends_as_if_it_never_was(launch: Launch, tmp_path: Path) -> None:
     assert killed_again_and_again(launch, tmp_path, [("all", "save"), ("one", "step")], 0) == 2
 
@@ -43,7 +44,7 @@ def signals(kind: str, folder: Path, count: int, seed: int) -> None:
         signalled(folder / str(index), kind, numbers, 4 * generator.random() ** 2, generator.uniform(0, 0.3))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in COMMANDS if kind != "sweep"])
+@pytest.mark.parametrize("kind", ["run", pytest.param("group", marks=pytest.mark.slow)])
 def test_a_signal_at_any_moment_ends_a_command_that_goes_on_later(kind: str, tmp_path: Path) -> None:
     signals(kind, tmp_path, 2, seed=2)
 

@@ -46,6 +46,7 @@ def test_one_that_is_worse_seed_by_seed_ends_early(launch: Launch, tmp_path: Pat
     assert len(list((tmp_path / "s" / "1").glob("seed-*"))) == 2
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_stopped_goes_on_with_the_seed_at_work(launch: Launch, tmp_path: Path) -> None:
     options = [each for each in SEARCH if not each.startswith("epochs=")]
     searched = ("-m", *options, "epochs=20", "hydra.sweeper.n_trials=1", "hydra.sweeper.repeats=2")

@@ -130,6 +130,7 @@ def test_trials_of_a_sweep_whose_supervisor_is_killed_are_taken_up(tmp_path: Pat
         assert trial.state == TrialState.RUNNING or "died" in trial.user_attrs, trial.user_attrs
 
 
+@pytest.mark.slow
 def test_workers_share_the_trials(tmp_path: Path) -> None:
     process = start(tmp_path, "-m", *SEARCH, "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2")
     out, _ = process.communicate(timeout=120)

@@ -15,6 +15,7 @@ LINE = re.compile(
 )
 
 
+@pytest.mark.slow
 def test_lines_of_two_workers_are_whole_and_say_whose_they_are(tmp_path: Path) -> None:
     process = start(tmp_path, *SEARCH)
     out, _ = process.communicate(timeout=120)

@@ -11,12 +11,19 @@ from scipy import stats
 
 from gacsnn.report.compare import options_apart
 from gacsnn.report.diff import show
+from gacsnn.runtime.console import speak
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.statistics import interval, interval_between
 
 RESULT = {"top1": 90.0, "validation_top1": 91.0, "energy_mj": 0.5, "params": 1000, "epochs": 2, "selected_by": "best"}
 
 Write = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def speaking() -> None:
+    """As the command line has it: what is said goes to where output goes just now."""
+    speak()
 
 
 @pytest.fixture
