@@ -44,6 +44,7 @@ WRONG: dict[tuple[str, ...], str] = {
     ("--cfg", "job", "--package", "nope"): "--package=nope: there is none",
     ("-m", "--cfg", "job"): "-m --cfg: give one of them",
     ("--run", "-m"): "--run -m: give one of them",
+    ("-m", "--info"): "-m --info: give one of them",
     ("--config-dir", "."): "should be a folder of groups of options",
     ("--config-path", "nowhere"): "should be a folder of groups of options",
     ("--config-name", "other"): "--config-name: there is one config",

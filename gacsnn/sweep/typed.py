@@ -21,7 +21,7 @@ HYDRA_GROUPS = ("hydra.launcher", "hydra.sweeper", "hydra.sweeper.pruner", "hydr
 
 @dataclass(frozen=True)
 class Typed:
-    """A command line: Hydra's flags, and the overrides; none of these where the flags ask for help of some kind."""
+    """A command line: Hydra's flags, and the overrides; none where the flags ask for something else than a config."""
 
     flags: Namespace
     overrides: Sequence[Override]
@@ -41,14 +41,15 @@ def read(arguments: Sequence[str]) -> Typed:
     """
     flags = read_flags(arguments)
     typed = Typed(flags, [])
-    check_completion(flags)
-    if flags.help or flags.hydra_help or flags.info is not None or flags.shell_completion:
+    if flags.help or flags.hydra_help:
+        return typed
+    check_flags(flags)
+    if flags.info is not None or flags.shell_completion:
         return typed
     try:
         typed = replace(typed, overrides=OverridesParser.create().parse_overrides(flags.overrides))
     except HydraException as error:
         raise InputError(one_line(str(error))) from None
-    check_flags(typed)
     for override in typed.overrides:
         check_override(override)
         if not typed.multirun and flags.cfg is None:
@@ -72,13 +73,14 @@ def read_flags(arguments: Sequence[str]) -> Namespace:
     return flags
 
 
-def check_flags(typed: Typed) -> None:
-    flags = typed.flags
-    asked = [name for name, given in (("--run", flags.run), ("-m", flags.multirun), ("--cfg", flags.cfg)) if given]
+def check_flags(flags: Namespace) -> None:
+    """Raises InputError for flags that exclude each other, that nothing is made of, or for which the program has options."""
+    does = {"--run": flags.run, "-m": flags.multirun, "--cfg": flags.cfg, "--info": flags.info}
+    does["--shell-completion"] = flags.shell_completion
+    asked = [name for name, given in does.items() if given]
     if len(asked) > 1:
-        raise InputError(
-            f"{' '.join(asked)}: give one of them; --cfg shows what is composed, without -m, and runs nothing"
-        )
+        raise InputError(f"{' '.join(asked)}: give one of them; --cfg shows what is composed without -m")
+    check_completion(flags)
     for name, given in (("--resolve", flags.resolve), ("--package", flags.package)):
         if given and flags.cfg is None:
             raise InputError(f"{name}: is of what --cfg shows, as in python launch.py --cfg job {name}")
