@@ -70,7 +70,7 @@ WRONG: dict[tuple[str, ...], str] = {
     ("encoder.kernel=1000000",): "should be less than or equal to 65536",
     ("dataset.augment.crop_padding=1000000",): "should be less than or equal to 1000",
     ("dataset.split_seed=18446744073709551616",): "should be less than 4294967296",
-    ("optimizer.lr=1e300",): "should be less than or equal to 1000",
+    ("optimizer.lr=1e300",): "optimizer.lr=1e+300: should be less than or equal to 1e+30",
     ("optimizer.weight_decay=1e300",): "should be less than or equal to 1000000000",
     ("dataset.mean=[1e308,1e308,1e308]",): "each must be from 0 to 1",
     ("dataset.std=[58,57,57]",): "numbers of 0 to 255 are divided by 255",

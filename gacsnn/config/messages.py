@@ -1,5 +1,6 @@
 """One line for whatever is wrong with a value, or in a library's own words."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
             path.append(str(part))
     key = ".".join(path)
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("List ")
+    message = re.sub(r"\d{16,}$", lambda bound: f"{float(bound[0]):g}", message)  # pydantic writes 1e30 out
     if details["type"] == "missing":
         return f"{key}: this option is missing"
     if details["type"] == "extra_forbidden":

@@ -12,7 +12,7 @@ LARGEST = 1e9  # of a float: products of a few still fit a float32, whose end is
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
-LearningRate = Annotated[float, Field(gt=0, le=1000)]
+LearningRate = Annotated[float, Field(gt=0, le=1e30)]  # one that only diverges is for a training to tell
 Count = Annotated[int, Field(ge=1, le=10**12)]
 Steps = Annotated[int, Field(ge=1, le=10_000)]  # of time: networks converted from others take up to some thousands
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]

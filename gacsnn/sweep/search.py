@@ -66,7 +66,7 @@ def probes(search: Search, compose: Compose) -> list[Config]:
         check_job(config)
         for name, given, instead in (
             ("output_dir", config.output_dir, "hydra.sweep.dir=FOLDER is that of the study"),
-            ("resume", config.resume, "the same command goes on with a study"),
+            ("resume", None if config.resume == "auto" else config.resume, "the same command goes on with a study"),
         ):
             if given is not None:
                 raise InputError(f"{name}={given}: a trial of a search has a folder of its own; {instead}")
