@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from gacsnn.sweep.typed import Typed
+
 CONF = Path(__file__).resolve().parent / "conf"
 
 
@@ -39,16 +41,18 @@ def run_composed(composed: "DictConfig") -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from gacsnn.config.messages import one_line, validate
+    from gacsnn.config.messages import validate
     from gacsnn.errors import GacsnnError
     from gacsnn.run import run
     from gacsnn.runtime import console
+    from gacsnn.sweep.mistakes import one_line
     from gacsnn.sweep.trial import check_job, objective, reporter_of_job, trial_number
     from gacsnn.tasks.checks import AUTO
 
-    trial = trial_number()
     hydra = HydraConfig.get()
-    parsed = OverridesParser.create().parse_overrides(list(hydra.overrides.task))
+    trial = trial_number(hydra)
+    typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    parsed = OverridesParser.create().parse_overrides(typed)
     overridden = [override.key_or_group for override in parsed if override.input_line not in inherited]
     try:
         values: Any = OmegaConf.to_container(composed, resolve=True)
@@ -107,22 +111,29 @@ def command_line() -> int:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from gacsnn.config.messages import one_line
     from gacsnn.config.schema import options_help
     from gacsnn.errors import GacsnnError, InputError
+    from gacsnn.run import check
     from gacsnn.runtime.ranks import this_rank
+    from gacsnn.sweep.compose import checked_values
+    from gacsnn.sweep.mistakes import one_line
     from gacsnn.sweep.plugin import register
+    from gacsnn.sweep.typed import read
 
-    register()
+    register(check)
     OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
     try:
-        if is_multirun() and this_rank().size > 1:
+        typed = read(sys.argv[1:])
+        if typed.multirun and this_rank().size > 1:
             raise InputError(
                 "-m: a sweep is not started by torchrun or srun; python launch.py -m ... hardware=ddp hardware.processes=N "
                 "has each trial run on N processes"
             )
-        inherit_choices()
+        inherit_choices(typed)
+        shown = None if typed.flags.cfg is None else what_is_shown(typed)
         hydra.main(config_path=str(CONF), config_name="config")(job)()
+        if shown is not None:
+            checked_values(shown)
     except GacsnnError as error:
         return complain(str(error), error.exit_code)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
@@ -133,31 +144,43 @@ def command_line() -> int:
     return 0
 
 
-def is_multirun() -> bool:
-    return any(argument == "-m" or argument.startswith("--m") for argument in sys.argv)
-
-
-def inherit_choices() -> None:
+def inherit_choices(typed: "Typed") -> None:
     """Let options of a saved run be named without naming its groups: `resume=RUN dataset.root=elsewhere`.
 
     Hydra composes before anything is read, and refuses an option that the default's group does not have.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     from gacsnn.tasks.checks import saved_choices
 
     inherited.clear()
-    if is_multirun():
+    if typed.multirun:
         return  # what is composed for a sweep is what is run
-    arguments = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
-    try:
-        parsed = OverridesParser.create().parse_overrides(arguments)
-    except HydraException:
-        return  # hydra.main says so in a moment
-    given = {override.key_or_group: str(override.value()) for override in parsed}
+    given = {each.key_or_group: str(each.value()) for each in typed.overrides if not each.is_delete()}
     inherited[:] = [f"{group}={name}" for group, name in saved_choices(given).items()]
     sys.argv[1:1] = inherited
+
+
+def what_is_shown(typed: "Typed") -> "DictConfig":
+    """What `--cfg` shows a part of.
+
+    Raises:
+        InputError: when it has no such part.
+    """
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from gacsnn.errors import InputError
+
+    package = typed.flags.package
+    folders = (
+        []
+        if typed.flags.config_dir is None
+        else [f"hydra.searchpath=['file://{Path(typed.flags.config_dir).resolve()}']"]
+    )
+    with initialize_config_dir(str(Path(typed.flags.config_path or CONF).resolve())):
+        composed = compose("config", [*folders, *inherited, *typed.flags.overrides], return_hydra_config=True)
+    if package not in (None, "_global_") and OmegaConf.select(composed, package) is None:
+        raise InputError(f"--package={package}: there is none; such as dataset, optimizer or hydra.sweeper")
+    return composed
 
 
 def complain(message: str, code: int) -> int:

@@ -67,5 +67,18 @@ def other_steps(there: int, here: int) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """', did you mean X?' where a known name is near, else nothing."""
-    found = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f", did you mean {found[0]}?" if found else ""
+    found = closest(name, known)
+    return f", did you mean {found}?" if found else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was meant: one that ends alike (`lr`: optimizer.lr), else one that is written nearly so."""
+    ends: dict[str, str] = {each: each.rpartition(".")[2].lower() for each in known}
+    end = name.rpartition(".")[2].lower()
+    if alike := [each for each, its_end in ends.items() if its_end == end]:
+        return get_close_matches(name, alike, n=1, cutoff=0)[0]
+    if found := get_close_matches(name, list(ends), n=1, cutoff=0.6):
+        return found[0]
+    if found := get_close_matches(end, list(ends.values()), n=1, cutoff=0.75):
+        return next(each for each, its_end in ends.items() if its_end == found[0])
+    return next(iter(get_close_matches(name, list(ends), n=1, cutoff=0.5)), None)

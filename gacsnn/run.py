@@ -38,8 +38,7 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
         MachineError: when the disk is full, or one of several processes ends before the others.
     """
     speak()
-    config, overridden = again(config, overridden)
-    config = checked(config, overridden)
+    config, overridden = check(config, overridden)
     task = "gacsnn.tasks.plan" if config.plan else TASKS[config.task.name]
     if this_rank().size > 1:
         return imported("gacsnn.tasks.together").as_member(task, config, overridden, on_epoch_end)
@@ -47,3 +46,13 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
     if isinstance(processes, int) and processes > 1:
         return imported("gacsnn.tasks.spawn").spawn(config, overridden, on_epoch_end)
     return imported(task).run(config, overridden, on_epoch_end)
+
+
+def check(config: Config, overridden: Collection[str] | None) -> tuple[Config, Collection[str] | None]:
+    """The config that is run, and what counts as set by the user: with `resume` and `rerun`, of the saved run too.
+
+    Raises:
+        InputError: for what can be known to be wrong without torch. Nothing is written.
+    """
+    config, overridden = again(config, overridden)
+    return checked(config, overridden), overridden

@@ -1,4 +1,4 @@
-"""One line for whatever is wrong: with a value, on the command line, or in a library's own words."""
+"""One line for whatever is wrong with a value, or in a library's own words."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from gacsnn.config.names import RENAMED
-from gacsnn.config.schema import Config, options
+from gacsnn.config.schema import Config
 from gacsnn.errors import InputError, nearest, no_such
 
 
@@ -39,7 +38,8 @@ def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
         elif details["type"] == "missing" and part == details["loc"][-1]:
             path.append(str(part))
     key = ".".join(path)
-    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("List ")
+    message = re.sub(r"\d{16,}$", lambda bound: f"{float(bound[0]):g}", message)  # pydantic writes 1e30 out
     if details["type"] == "missing":
         return f"{key}: this option is missing"
     if details["type"] == "extra_forbidden":
@@ -60,28 +60,3 @@ def first_line(error: BaseException) -> str:
     """A library's exception as `Kind: the first line of what it says`."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
-
-
-def one_line(message: str) -> str:
-    """Hydra's or OmegaConf's message as one line."""
-    if found := re.search(r"Could not override '([^']+)'", message):
-        return unknown_option(found[1])
-    if found := re.search(r"Could not find '(.+)/([^/']+)'", message):
-        group, asked = found.groups()
-        choices = [line.strip() for line in message.splitlines() if line.startswith("\t") and "=" not in line]
-        return no_such(group, asked, choices)
-    if found := re.search(r"string: (.*?) out of \[", message):
-        return f"{found[1]}: not an override; options are written KEY=VALUE, such as T=6 or optimizer.lr=0.05"
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return "; ".join(line for line in lines if not line.startswith(("object_type", "See https")))
-
-
-def unknown_option(key: str) -> str:
-    for changes in RENAMED.values():
-        if key in changes:
-            return f"{key}: this option is called {changes[key]} now"
-    names = [*Config.model_fields, *options()]
-    if key in names:
-        group = key.rsplit(".", 1)[0]
-        return f"{key}: this choice of {group} has no such option; name the choice that has it, as {group}=NAME"
-    return f"{key}: no such option{nearest(key, names)}; `python launch.py --help` shows all"

@@ -7,10 +7,20 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gacsnn.errors import no_such
 
+# Each range ends far beyond what anyone trains, and before what no machine can hold or torch overflows with.
+LARGEST = 1e9  # of a float: products of a few still fit a float32, whose end is 3e38
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+LearningRate = Annotated[float, Field(gt=0, le=1e30)]  # one that only diverges is for a training to tell
+Count = Annotated[int, Field(ge=1, le=10**12)]
+Steps = Annotated[int, Field(ge=1, le=10_000)]  # of time: networks converted from others take up to some thousands
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
+Batch = Annotated[int, Field(ge=1, le=1_000_000)]  # the largest published ones are of some ten thousands
+Width = Annotated[float, Field(gt=0, le=100)]  # wide networks are some ten times as wide
+Size = Annotated[int, Field(ge=1, le=65_536)]  # pixels of a side, which no JPEG has more of; channels; blocks
+Processors = Annotated[int, Field(ge=1, le=65_536)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as NumPy and scikit-learn have it
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Layout = Literal["cifar", "imagenet"]
 
@@ -29,7 +39,7 @@ def option(help: str, **constraints: Any) -> Any:
 class Augment(Options):
     """What is done to each training image."""
 
-    crop_padding: int = option("pixels of padding for a random crop of the image's own size; 0: no crop", ge=0)
+    crop_padding: int = option("pixels of padding for a random crop of the image's own size; 0: no crop", ge=0, le=1000)
     flip: bool = option("flip left to right, one image in two")
     rotation: float = option("largest random rotation, degrees either way", ge=0, le=180)
     resized_crop: bool = option("crop a random part and resize it to `size` (RandomResizedCrop)")
@@ -48,8 +58,15 @@ class Dataset(Options, Generic[Name]):
     std: Channels | None = option("standard deviation of the channels; null: measured on the training split")
     measured: list[Literal["mean", "std"]] = Field(default=[])  # written by a run: what null above came out as
     validation: float = option("fraction of the training images held out for validation; 0: none", ge=0, lt=1)
-    split_seed: int = option("seed of the split into training and validation; not that of the run", ge=0)
+    split_seed: Seed = option("seed of the split into training and validation; not that of the run")
     augment: Augment
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _of_pixels(cls, values: list[float] | None) -> list[float] | None:
+        if values is not None and not all(0 <= each <= 1 for each in values):
+            raise ValueError("each must be from 0 to 1, as pixels are here; numbers of 0 to 255 are divided by 255")
+        return values
 
     @field_validator("std")
     @classmethod
@@ -77,8 +94,8 @@ class Folder(Dataset[Literal["imagenet", "image_folder"]]):
         "test images, below root; where it is missing, the fraction `test` of the images is held out"
     )
     test: float = option("fraction of the images held out as the test split, where none is given", gt=0, lt=1)
-    size: int = option("side of the square that the network sees, pixels", ge=1)
-    resize: int = option("shorter side before the centre crop to `size`, pixels", ge=1)
+    size: Size = option("side of the square that the network sees, pixels")
+    resize: Size = option("shorter side before the centre crop to `size`, pixels")
     check_images: bool = option("decode every image once before any work")
     bad_images: Literal["stop", "skip"] = option("what to do about an image that cannot be decoded")
 
@@ -94,9 +111,9 @@ class Folder(Dataset[Literal["imagenet", "image_folder"]]):
 class Synthetic(Dataset[Literal["synthetic"]]):
     """Random images with a weak pattern a class; for benchmarks and smoke tests only."""
 
-    size: int = option("side of the square that the network sees, pixels", ge=4)
-    num_classes: Count = option("number of classes")
-    images: int = option("number of images in all splits together", ge=10)
+    size: int = option("side of the square that the network sees, pixels", ge=4, le=65_536)
+    num_classes: int = option("number of classes", ge=1, le=1_000_000)
+    images: int = option("number of images in all splits together", ge=10, le=10**9)
 
 
 AnyDataset = Digits | Cifar | Folder | Synthetic
@@ -113,9 +130,9 @@ NETWORKS: dict[Layout, tuple[str, ...]] = {
 class Model(Options):
     name: str = option(f"network: {', '.join(dict.fromkeys(itertools.chain(*NETWORKS.values())))}")
     layout: Layout = option("cifar: small stem, three stages; imagenet: large stem, four stages")
-    width: Positive = option("multiplier of all channel counts")
-    stages: list[Annotated[list[Count], Field(min_length=3, max_length=3)]] | None = option(
-        "rows [width, blocks, first stride] in place of the network's own"
+    width: Width = option("multiplier of all channel counts")
+    stages: Annotated[list[Annotated[list[Size], Field(min_length=3, max_length=3)]], Field(min_length=1)] | None = (
+        option("rows [width, blocks, first stride] in place of the network's own")
     )
 
     @model_validator(mode="after")
@@ -131,7 +148,7 @@ class Model(Options):
 
 class GAC(Options):
     name: Literal["gac"]
-    kernel: Count = option("side of SCA's two convolutions")
+    kernel: Size = option("side of SCA's two convolutions")
     gate: Literal["stem", "image"] = option("what the gate reads: the stem's current, or the image beside the stem")
 
 
@@ -154,7 +171,7 @@ class Neuron(Options):
 
 class SGD(Options):
     name: Literal["sgd"]
-    lr: Positive = option("learning rate at the start")
+    lr: LearningRate = option("learning rate at the start")
     momentum: Fraction = option("momentum")
     nesterov: bool = option("Nesterov's form of momentum")
     weight_decay: NotNegative = option("L2 penalty; adamw: decoupled decay")
@@ -168,7 +185,7 @@ class SGD(Options):
 
 class Adam(Options):
     name: Literal["adam", "adamw"]
-    lr: Positive = option("learning rate at the start")
+    lr: LearningRate = option("learning rate at the start")
     betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = option("decay of the two moments")
     eps: Positive = option("added to the denominator")
     weight_decay: NotNegative = option("L2 penalty; adamw: decoupled decay")
@@ -186,7 +203,7 @@ class Cosine(Scheduler):
 
 class Step(Scheduler):
     name: Literal["step"]
-    every_epochs: Count = option("epochs between drops")
+    every_epochs: Epochs = option("epochs between drops")
     factor: float = option("the learning rate is multiplied by this at each drop", gt=0, le=1)
 
 
@@ -202,7 +219,7 @@ class CrossEntropy(Options):
 class TET(Options):
     name: Literal["tet"]
     lamb: float = option("weight of the mean squared error against `means`", ge=0, le=1)
-    means: float = option("constant that all logits are drawn to")
+    means: float = option("constant that all logits are drawn to", ge=-LARGEST, le=LARGEST)
     label_smoothing: Fraction = option("fraction of the target spread over all classes")
 
 
@@ -227,18 +244,18 @@ class Hardware(Options):
     precision: Literal["fp32", "bf16", "fp16", "fp64"] = option(
         "type of activations; fp16 with a gradient scaler; fp64, weights too, is for comparisons"
     )
-    threads: Count | None = option("CPU threads; null: PyTorch's own choice")
-    workers: Annotated[int, Field(ge=0)] | None = option(
+    threads: Processors | None = option("CPU threads; null: PyTorch's own choice")
+    workers: Annotated[int, Field(ge=0, le=65_536)] | None = option(
         "processes that load images; null: 0 for images in memory, else one a core, 8 at most"
     )
     channels_last: bool = option("keep activations in NHWC order")
-    processes: Count | Literal["gpus"] = option(
+    processes: Processors | Literal["gpus"] = option(
         "processes of this machine that share each batch; gpus: one a GPU; under torchrun and srun, theirs", default=1
     )
     sync_batchnorm: bool = option(
         "several processes: batch statistics over the whole batch; false: each of its own part", default=True
     )
-    accumulate: Count | Literal["auto"] = option(
+    accumulate: Batch | Literal["auto"] = option(
         "parts of a batch that blocks take in turn, and again for their gradients: less memory, the same step; auto: as "
         "few as fit",
         default=1,
@@ -292,7 +309,7 @@ class Config(Options):
 
     dataset: Annotated[AnyDataset, Field(discriminator="name")]
     model: Model
-    T: Count = option("time steps")
+    T: Steps = option("time steps")
     encoder: Annotated[GAC | Latency | PlainEncoder, Field(discriminator="name")]
     neuron: Neuron
     optimizer: Annotated[SGD | Adam, Field(discriminator="name")]
@@ -303,9 +320,9 @@ class Config(Options):
     energy: Energy
     report: Report = Field(default_factory=Report)
     task: Annotated[Train | Evaluate | ShowStudy | ShowTable | ShowDiff, Field(discriminator="name")]
-    seed: int = option("seed of weights, order and augmentation", ge=0, lt=2**32)
-    epochs: Count = option("passes over the training split")
-    batch_size: Count = option("images a step, over all devices")
+    seed: Seed = option("seed of weights, order and augmentation")
+    epochs: Epochs = option("passes over the training split")
+    batch_size: Batch = option("images a step, over all devices")
     output_dir: str | None = option("run directory; null: a dated one under outputs/")
     resume: str | None = option("run directory to go on with; auto: the newest of the same config, or a new one")
     rerun: str | None = option(
@@ -324,8 +341,11 @@ class Config(Options):
     save_every_minutes: Positive | None = option(
         "write a checkpoint within an epoch this often, beside each epoch's; null: only after each epoch", default=10.0
     )
-    keep_checkpoints: Count = option(
-        "how many of the latest checkpoints are kept; a damaged one costs the time since the one before", default=2
+    keep_checkpoints: int = option(
+        "how many of the latest checkpoints are kept; a damaged one costs the time since the one before",
+        default=2,
+        ge=1,
+        le=1000,
     )
     max_minutes: Positive | None = option(
         "save, stop and end with exit code 99, run me again, after so many minutes of training"
@@ -350,6 +370,22 @@ def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:
         if inner or field.description is not None:  # a group's `name` is chosen with GROUP=NAME, and has no help
             found |= inner or {prefix + name: str(field.description)}
     return found
+
+
+def variants(group: str) -> list[type[BaseModel]]:
+    """The classes that a group of options may be of; none for an option that lies in no group."""
+    annotation = Config.model_fields[group].annotation if group in Config.model_fields else None
+    kinds = get_args(annotation) or (annotation,)
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+
+
+def choices_with(group: str, name: str) -> list[str]:
+    """The choices of a group that have this option, where not all do: ["cifar10", ...] of dataset and root."""
+    kinds = variants(group)
+    having = [kind for kind in kinds if name in kind.model_fields]
+    return (
+        [] if having == kinds else [each for kind in having for each in get_args(kind.model_fields["name"].annotation)]
+    )
 
 
 def options_help() -> str:

@@ -18,6 +18,10 @@ reporter    what a run tells its trial           slurm       what is said to SLU
 endings     how a job ended -> the study         memory      a GPU's, that was too small for a trial
 conclude    the test split, and what was found
 
+The command line                                 A plain grid
+typed       flags and overrides, as typed        grid        Hydra's own sweeper, its jobs checked before the first
+mistakes    Hydra's words for a mistake, ours    compose     a job's overrides -> its checked config
+
 What a sweep may be beside a search (docs/sweeps.md)
 question    a claim to be answered               rungs       trials that pause, and go on when they are good
 plan        what it will take; planned: its file repeats     trials that are means over seeds

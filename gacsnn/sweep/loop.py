@@ -19,6 +19,7 @@ from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
 from gacsnn.sweep.budget import is_spent, refused
 from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early, is_taken_up_again
+from gacsnn.sweep.compose import Compose
 from gacsnn.sweep.endings import tell
 from gacsnn.sweep.jobs import begin, log_trial, prepare
 from gacsnn.sweep.leases import TAKEN_OVER
@@ -28,7 +29,7 @@ from gacsnn.sweep.points import grid_size
 from gacsnn.sweep.question import Claim, read_claims, to_plain
 from gacsnn.sweep.rungs import promote
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
-from gacsnn.sweep.search import Compose, Search, probes, study_identity
+from gacsnn.sweep.search import Search, probes, study_identity
 from gacsnn.sweep.status import status
 from gacsnn.sweep.storage import open_storage, open_study, storage_beside
 from gacsnn.sweep.workers import sweep_worker

@@ -15,12 +15,13 @@ from gacsnn.errors import InputError
 from gacsnn.runtime.console import duration, gib, hush, log, mib
 from gacsnn.runtime.cores import share
 from gacsnn.runtime.provenance import provenance
+from gacsnn.sweep.compose import Compose
 from gacsnn.sweep.endings import value_of
 from gacsnn.sweep.loop import Checked, check
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.planned import Plan, Point, write_plan
 from gacsnn.sweep.points import all_values, endpoints, grid_point
-from gacsnn.sweep.search import Compose, Search
+from gacsnn.sweep.search import Search
 from gacsnn.sweep.status import finished
 from gacsnn.sweep.storage import load_study
 

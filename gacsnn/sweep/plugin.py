@@ -12,15 +12,22 @@ from omegaconf import DictConfig
 
 from gacsnn.errors import MachineError
 from gacsnn.runtime.console import log, speak
+from gacsnn.sweep.grid import Check, GridConf, GridSweeper
 from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
 from gacsnn.sweep.workers import array_worker, end_with_supervisor, supervise, sweep_worker
 
 
-def register() -> None:
-    """Make `hydra/sweeper=study`, `hydra/sweeper/pruner=...` and our `hydra/sweeper/sampler=tpe` known to Hydra."""
-    Plugins.instance().register(StudySweeper)
+def register(check: Check | None = None) -> None:
+    """Make `hydra/sweeper=study`, its pruners, our `hydra/sweeper/sampler=tpe` and our plain grids known to Hydra.
+
+    Args:
+        check: what each job of a plain grid is checked with, before the first.
+    """
+    GridSweeper.check = check
     store = ConfigStore.instance()
-    store.store(group="hydra/sweeper", name="study", node=StudyConf, provider="gacsnn", replace=True)
+    for name, sweeper, node in (("study", StudySweeper, StudyConf), ("basic", GridSweeper, GridConf)):
+        Plugins.instance().register(sweeper)
+        store.store(group="hydra/sweeper", name=name, node=node, provider="gacsnn", replace=True)
     for group, nodes in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         for name, node in nodes.items():
             store.store(group=f"hydra/sweeper/{group}", name=name, node=node, provider="gacsnn", replace=True)
@@ -64,12 +71,13 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.array import array_script, check_shared, run_array  # these bring optuna, for a sweep alone
         from gacsnn.sweep.budget import is_spent
         from gacsnn.sweep.claims import line_up_failed
+        from gacsnn.sweep.compose import composer
         from gacsnn.sweep.conclude import conclude, test_best
         from gacsnn.sweep.confirm import check_seeds, is_over, work
         from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.others import check_others, take_from_others
         from gacsnn.sweep.plan import plan_sweep
-        from gacsnn.sweep.search import composer, read_search
+        from gacsnn.sweep.search import read_search
         from gacsnn.sweep.status import StudyBar, finished
 
         assert self.config is not None

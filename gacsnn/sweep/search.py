@@ -1,26 +1,20 @@
 """The search space of a sweep: from `hydra.sweeper.params` and the command line to configs and points."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.errors import HydraException
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution
 
 from gacsnn.config.merge import MISSING, flat, identity
-from gacsnn.config.messages import one_line, validate
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
+from gacsnn.sweep.compose import Compose
 from gacsnn.sweep.confirmed import CANDIDATE
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import endpoints
 from gacsnn.sweep.trial import check_job
-
-Compose = Callable[[Sequence[str]], Config]
 
 
 @dataclass(frozen=True)
@@ -61,22 +55,6 @@ def read_search(options: SweepOptions, arguments: Sequence[str]) -> Search:
     return Search(space, (*test, *(f"{name}={value}" for name, value in fixed.items()), *deletions))
 
 
-def composer(loader: ConfigLoader, base: DictConfig) -> Compose:
-    """A function from a trial's overrides to its checked config; it raises InputError."""
-
-    def compose(overrides: Sequence[str]) -> Config:
-        try:
-            composed = loader.load_sweep_config(base, list(overrides))
-            values: Any = OmegaConf.to_container(composed, resolve=False)
-            del values["hydra"]
-            values = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(one_line(str(error))) from None
-        return validate(values)
-
-    return compose
-
-
 def probes(search: Search, compose: Compose) -> list[Config]:
     """The configs at the ends of the search space: a mistake in the sweep shows here, before the first trial."""
     base = {name: endpoints(distribution)[0] for name, distribution in search.space.items()}
@@ -86,6 +64,12 @@ def probes(search: Search, compose: Compose) -> list[Config]:
     configs = [compose(search.overrides(point)) for point in points]
     for config in configs:
         check_job(config)
+        for name, given, instead in (
+            ("output_dir", config.output_dir, "hydra.sweep.dir=FOLDER is that of the study"),
+            ("resume", None if config.resume == "auto" else config.resume, "the same command goes on with a study"),
+        ):
+            if given is not None:
+                raise InputError(f"{name}={given}: a trial of a search has a folder of its own; {instead}")
         if config.rerun is not None:
             raise InputError(
                 f"rerun={config.rerun}: the trials of a search are not reruns; without a search, -m rerun={config.rerun} "

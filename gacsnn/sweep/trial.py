@@ -1,6 +1,5 @@
 """A job's side of a sweep: which trial it is, whom it tells of its epochs, what it returns."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,9 +9,10 @@ from gacsnn.errors import InputError
 TRIAL = "GACSNN_TRIAL"  # environment of a job: the number of its trial
 
 
-def trial_number() -> int | None:
-    """The number of the trial that this job is, if it is one."""
-    return int(os.environ[TRIAL]) if os.environ.get(TRIAL) else None
+def trial_number(hydra: Any) -> int | None:
+    """The number of the trial that this job is, if its sweep made it one; what the environment says beside that is not ours."""
+    number = hydra.job.env_set.get(TRIAL)
+    return None if number is None else int(number)
 
 
 def check_job(config: Config) -> None:

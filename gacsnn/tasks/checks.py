@@ -6,7 +6,7 @@ from typing import get_args
 
 from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, config_hash, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
-from gacsnn.config.schema import Config, Evaluate, Folder, ShowDiff, ShowStudy, ShowTable, Train
+from gacsnn.config.schema import Cifar, Config, Evaluate, Folder, ShowDiff, ShowStudy, ShowTable, Train
 from gacsnn.errors import InputError, other_steps
 from gacsnn.report.compare import recorded
 from gacsnn.runtime.cores import visible_gpus
@@ -27,6 +27,8 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         InputError: when it cannot be run.
     """
     task = config.task.name
+    if config.output_dir is not None and not config.output_dir.strip():
+        raise InputError("output_dir=: should be a folder; left out, it is a dated one under outputs/")
     if config.plan and not isinstance(config.task, Train):
         raise InputError(f"plan=true: says what a training will take, and task={task} is none")
     if config.plan and config.resume is not None:
@@ -150,6 +152,8 @@ def as_measured(saved: Config, config: Config, overridden: Collection[str] | Non
 
 def check_data(config: Config) -> None:
     """Raises InputError when the folder of the images is not there; what is in it is looked at with torch."""
+    if isinstance(config.dataset, Folder | Cifar) and not config.dataset.root.strip():
+        raise InputError("dataset.root=: should be a folder; left out, it is one below data/, or below GACSNN_DATA")
     if isinstance(config.dataset, Folder):
         check_root(config.dataset)
 

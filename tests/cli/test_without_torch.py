@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from program import ROOT
+from wrong import WRONG as WRONG_LINES
 
 # Runs each command line in a process that cannot import torch, and prints their exit codes.
 PROGRAM = """
@@ -47,6 +48,7 @@ RIGHT = [
     ["sweeps=t_lr", "--cfg", "hydra"],
     ["task=study", "study=study"],
     ["task=diff", "runs=[run,again]"],
+    ["--info", "searchpath"],
 ]
 
 WRONG = [
@@ -55,9 +57,7 @@ WRONG = [
     ["model.wdith=2"],
     ["+model.foo=3"],
     ["model=resnet50"],
-    ["model.name=resnet50"],
     ["model=max_resnet18", "dataset=imagenet"],
-    ["encoder.name=gaz"],
     ["experiment=nope"],
     ["T=six"],
     ["T=0"],
@@ -90,7 +90,7 @@ WRONG = [
     ["-m", "sweeps=t_lr", "hydra.sweeper.n_trials=0"],
     ["-m", "sweeps=t_lr", "hydra/sweeper/sampler=tpf"],
     ["-m", "sweeps=t_lr", "hydra.sweeper.objectives=[top]"],
-    ["-m", "T=0,1"],
+    *map(list, WRONG_LINES),
 ]
 
 

@@ -1,0 +1,93 @@
+"""A plain grid (`-m T=2,4 seed=1,2`): Hydra's own sweeper, but all jobs are checked before the first."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from gacsnn.config.schema import Config
+from gacsnn.errors import InputError
+from gacsnn.sweep.compose import composer
+from gacsnn.sweep.trial import check_job
+
+# What a job's config is checked with, besides its own ranges: it, and the options that were set; raises InputError.
+Check = Callable[[Config, Collection[str]], object]
+
+
+@dataclass
+class GridConf(BasicSweeperConf):
+    _target_: str = "gacsnn.sweep.grid.GridSweeper"
+
+
+class GridSweeper(BasicSweeper):
+    """Made by Hydra from `hydra.sweeper`."""
+
+    check: Check | None = None  # the program's, which knows its tasks
+
+    def sweep(self, arguments: list[str]) -> object:
+        """Check all jobs, and run them.
+
+        Raises:
+            InputError: for a mistake in any job, with nothing written.
+        """
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        check_ranges(overrides)
+        jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
+        swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
+        self.check_jobs(jobs, [override.key_or_group for override in overrides], swept)
+        self.check_folder()
+        return super().sweep(arguments)
+
+    def check_jobs(self, jobs: Sequence[Sequence[str]], named: Collection[str], swept: Collection[str]) -> None:
+        assert self.hydra_context is not None
+        assert self.config is not None
+        compose = composer(self.hydra_context.config_loader, self.config)
+        taken: dict[str, int] = {}
+        for number, job in enumerate(jobs):
+            try:
+                config = compose(job)
+                check_job(config)
+                check = type(self).check
+                if check is not None:
+                    check(config, named)
+                if config.output_dir is not None and taken.setdefault(config.output_dir, number) != number:
+                    raise InputError(
+                        f"output_dir={config.output_dir}: is that of job {taken[config.output_dir]} too; "
+                        "hydra.sweep.dir=FOLDER is the folder of a whole grid"
+                    )
+            except InputError as error:
+                if not swept:
+                    raise
+                which = " ".join(each for each in job if each.partition("=")[0] in swept)
+                raise InputError(f"{error} (job {number} of the grid: {which})") from None
+
+    def check_folder(self) -> None:
+        assert self.config is not None
+        folder = Path(str(self.config.hydra.sweep.dir))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"hydra.sweep.dir={folder}: cannot be written ({error.strerror}); give another folder"
+            ) from None
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """All have been composed already."""
+
+
+def check_ranges(overrides: Sequence[Override]) -> None:
+    """Raises InputError for a range without values, which makes a grid without jobs, and for one that has no single values."""
+    for override in overrides:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise InputError(
+                f"{override.input_line}: a grid is of single values; a search has ranges, with sweeps=NAME or hydra/sweeper=study"
+            )
+        if override.is_sweep_override() and not any(True for _ in override.sweep_iterator()):
+            raise InputError(
+                f"{override.input_line}: holds no value; a range ends before its second number, as range(1,4)"
+            )
