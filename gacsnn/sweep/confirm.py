@@ -15,7 +15,7 @@ from gacsnn.errors import InputError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep.budget import is_spent
-from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.claims import effective_trials, reap_dead
 from gacsnn.sweep.confirmed import CANDIDATE, folder_of
 from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.options import NopPruner, SweepOptions
@@ -30,7 +30,7 @@ def work(sweep: Sweep, at_once: int) -> None:
     sweep.work(at_once)
     if sweep.options.confirm is None:
         return
-    while not (is_finished(sweep) or is_spent(sweep)):  # others are at work on the last ones
+    while not (is_spent(sweep) or is_finished(sweep)):  # others are at work on the last ones
         stop_if_requested()
         time.sleep(0.5)
         sweep.work(at_once)
@@ -44,6 +44,14 @@ def work(sweep: Sweep, at_once: int) -> None:
 
 @uninterrupted()
 def is_finished(sweep: Sweep) -> bool:
+    """Whether all trials have ended, and none goes on: one that has just died, or paused at a rung, is lined up first.
+
+    Who ended it does so in a moment, and until then it counts as done: what is the best would be found too early.
+    """
+    if finished(sweep.study) < sweep.n_trials:
+        return False
+    reap_dead(sweep.study, sweep.n_trials, sweep.options.max_retries)
+    sweep.promote()
     return finished(sweep.study) >= sweep.n_trials
 
 

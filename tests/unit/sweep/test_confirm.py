@@ -1,0 +1,53 @@
+"""When a search is over, so that what is the best in it can be said."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from gacsnn.sweep.claims import claim, finish_early
+from gacsnn.sweep.confirm import is_finished
+from gacsnn.sweep.rungs import PAUSED, Rungs, promote
+from gacsnn.sweep.storage import open_study
+
+RUNGS = Rungs([1, 2], 2)
+
+
+def search(pauses: bool = False) -> Any:
+    """A sweep of two trials, as far as `is_finished` knows it."""
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    lines_up = (lambda: promote(study, RUNGS, 2)) if pauses else (lambda: None)
+    return SimpleNamespace(study=study, n_trials=2, options=SimpleNamespace(max_retries=10), promote=lines_up)
+
+
+def begin(sweep: Any) -> optuna.Trial:
+    trial = claim(sweep.study, 2, 10, 60.0, lambda index: optuna.samplers.RandomSampler(seed=index))
+    assert trial is not None
+    return trial
+
+
+def test_a_search_is_not_over_while_a_trial_that_died_is_to_be_taken_up() -> None:
+    """Until its process, or another one, lines it up it looks as one that failed."""
+    sweep = search()
+    sweep.study.tell(begin(sweep), 1.0)
+    finish_early(sweep.study, begin(sweep), "no space left", "died")
+    assert not is_finished(sweep)
+    again = begin(sweep)
+    assert again.user_attrs["retry_of"] == 1
+    sweep.study.tell(again, 2.0)
+    assert is_finished(sweep)
+
+
+def test_a_search_is_not_over_while_a_paused_trial_is_to_go_on() -> None:
+    sweep = search(pauses=True)
+    for score in (3.0, 2.0):
+        trial = begin(sweep)
+        trial.report(score, 1)
+        trial.set_user_attr(PAUSED, 0)
+        sweep.study.tell(trial, state=TrialState.PRUNED)
+    assert not is_finished(sweep)
+    again = begin(sweep)
+    assert again.user_attrs["retry_of"] == 0
+    sweep.study.tell(again, 4.0)
+    assert is_finished(sweep)
