@@ -14,6 +14,7 @@ from gacsnn.runtime.cores import visible_gpus
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import EXCESS, OVER_BUDGET, TAKEN_FROM, finish_early
 from gacsnn.sweep.planned import read_plan
+from gacsnn.sweep.status import own_trials
 
 if TYPE_CHECKING:
     from gacsnn.sweep.loop import Sweep
@@ -30,8 +31,15 @@ def budgets(sweep: "Sweep") -> dict[str, float]:
 
 @uninterrupted()
 def is_spent(sweep: "Sweep") -> bool:
-    """Whether the sweep has ended because of its budget."""
-    return bool(budgets(sweep)) and sweep.study.user_attrs.get(SPENT) == budgets(sweep)
+    """Whether the sweep has ended because of its budget, before all its trials were done."""
+    if not budgets(sweep) or sweep.study.user_attrs.get(SPENT) != budgets(sweep):
+        return False
+    return done(sweep) < sweep.n_trials
+
+
+def done(sweep: "Sweep") -> int:
+    """Trials that have ended, and are not to be taken up when there is more to spend."""
+    return sum(trial.state.is_finished() and OVER_BUDGET not in trial.user_attrs for trial in own_trials(sweep.study))
 
 
 @uninterrupted()

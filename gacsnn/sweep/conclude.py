@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 from gacsnn.errors import SweepError
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.run_dir import RunDirectory
-from gacsnn.sweep.budget import budgets, is_spent
+from gacsnn.sweep.budget import budgets, done, is_spent
 from gacsnn.sweep.claims import given_up, is_new
 from gacsnn.sweep.confirm import confirmation, is_finished
 from gacsnn.sweep.confirmed import confirmed
@@ -56,13 +56,13 @@ def conclude(sweep: Sweep) -> None:
 
 def say_spent(sweep: Sweep) -> None:
     """What was not tried for want of budget, and what is the best so far; the test split waits for the end of the search."""
-    done = finished(sweep.study)
+    ended = done(sweep)
     given = " ".join(f"hydra.sweeper.{name}={hours:g}" for name, hours in budgets(sweep).items())
     best = best_so_far(sweep.study, sweep.options.objectives) or "none is complete"
+    or_not = f", and with hydra.sweeper.n_trials={ended} it ends here and reads the test split" if ended else ""
     log.info(
-        f"study {sweep.name}: {given} is spent: {done} of {sweep.n_trials} trials done, {sweep.n_trials - done} not tried"
-        f"{untried(sweep)}; {best}; the same command with more goes on, and with hydra.sweeper.n_trials={max(1, done)} it ends "
-        "here and reads the test split"
+        f"study {sweep.name}: {given} is spent: {ended} of {sweep.n_trials} trials done, {sweep.n_trials - ended} not tried"
+        f"{untried(sweep)}; {best}; the same command with more goes on{or_not}"
     )
 
 

@@ -104,6 +104,18 @@ def test_a_budget_ends_a_sweep_and_more_of_it_goes_on(launch: Launch, tmp_path: 
     ]
 
 
+def test_a_sweep_whose_budget_is_spent_can_be_ended_where_it_is(launch: Launch, tmp_path: Path) -> None:
+    """As the line that says so has it: with as many trials as are done it is complete, whatever the budget."""
+    searched = ("-m", *SEARCH, "hydra.sweeper.budget_hours=1e-6")
+    code, out, err = launch(*searched, "hydra.sweeper.n_trials=3")
+    assert code == 0, err
+    assert "with hydra.sweeper.n_trials=1 it ends here and reads the test split" in out
+    code, out, err = launch(*searched, "hydra.sweeper.n_trials=1")
+    assert code == 0, err
+    assert "is spent" not in out
+    assert json.loads((tmp_path / FOLDER / "0" / "result.json").read_text())["top1"] is not None
+
+
 def test_a_plan_keeps_a_budget_from_being_passed_by_the_first_trial(launch: Launch, tmp_path: Path) -> None:
     searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=2")
     assert launch(*searched, "plan=true").code == 0
