@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gacsnn.runtime.cores import visible_gpus
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import EXCESS, OVER_BUDGET, TAKEN_FROM, finish_early
+from gacsnn.sweep.leases import RENEWALS
 from gacsnn.sweep.planned import read_plan
 from gacsnn.sweep.status import own_trials
 
@@ -77,10 +78,19 @@ def expected(sweep: "Sweep", trials: list[FrozenTrial], trial: optuna.Trial) -> 
 
 
 def taken(trial: FrozenTrial, seconds: float) -> float:
-    """Seconds that a trial took; one at work at least as many as are expected."""
-    if trial.state == TrialState.RUNNING and trial.datetime_start is not None:
+    """Seconds that a trial took; one at work at least as many as are expected.
+
+    One whose process was killed ended when that was last heard of, and not when somebody found it dead, perhaps days later.
+    """
+    if trial.datetime_start is None:
+        return 0.0
+    if trial.state == TrialState.RUNNING:
         return max(seconds, (datetime.now() - trial.datetime_start).total_seconds())
-    return trial.duration.total_seconds() if trial.duration is not None else 0.0
+    took = trial.duration.total_seconds() if trial.duration is not None else 0.0
+    if "died" in trial.user_attrs and "lease" in trial.user_attrs:
+        heard = trial.user_attrs["lease"] - trial.datetime_start.timestamp()
+        took = min(took, max(0.0, heard) + trial.user_attrs["lease_seconds"] / RENEWALS)
+    return took
 
 
 def gpus(sweep: "Sweep", trial: optuna.Trial) -> int:

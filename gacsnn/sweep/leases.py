@@ -30,6 +30,9 @@ TAKEN_OVER = (
 # The attribute of a trial that was held for dead without our knowing: its owner may live and write.
 MAY_LIVE = "may_live"
 
+# How often a lease is renewed while it lasts.
+RENEWALS = 4
+
 # Seconds after which a running trial without an owner is taken for one whose process was killed while it began.
 UNOWNED = 10.0
 
@@ -135,7 +138,7 @@ def lease(study: optuna.Study, trial_id: int, seconds: float) -> Iterator[None]:
     over = threading.Event()
 
     def renew() -> None:
-        while not over.wait(seconds / 4):
+        while not over.wait(seconds / RENEWALS):
             try:
                 with impatient():
                     storage.set_trial_user_attr(trial_id, "lease", time.time())
