@@ -185,6 +185,7 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     if len(objectives) > 1 and given["pruner"].get("_target_") != NopPruner._target_:
         raise InputError("hydra/sweeper/pruner: trials with several objectives cannot be pruned; use pruner=none")
     check_repeats(given)
+    check_trials_from(given)
     same = ("n_trials", "n_jobs", "sampler", "pruner", "storage", "study_name", "test", "retry", "verbose", "reuse")
     numbers = (
         *("max_failure_rate", "max_retries", "lease_seconds", "storage_patience_seconds"),
@@ -236,6 +237,18 @@ def check_repeats(given: Mapping[str, Any]) -> None:
         )
     if not several and pruner == WilcoxonPruner._target_:
         raise InputError("hydra/sweeper/pruner=wilcoxon: compares trials seed by seed; give hydra.sweeper.repeats")
+
+
+def check_trials_from(given: Mapping[str, Any]) -> None:
+    if given["trials_from"] and given["claim"] is not None:
+        raise InputError(
+            "hydra.sweeper.claim: stands before the trials that answer it, and those of trials_from were there; leave one of "
+            "the two out"
+        )
+    if given["trials_from"] and given["repeats"] > 1:
+        raise InputError(
+            "hydra.sweeper.trials_from: takes single runs over, and with repeats a trial is a mean over seeds"
+        )
 
 
 def read_confirm(given: Any, objectives: list[str], test: str) -> Confirm | None:

@@ -33,14 +33,18 @@ class RefusedError(Exception):
 
 
 def check_others(folders: Sequence[str], here: Path) -> None:
-    """Raises InputError when there is no study in one of these folders, or it is the sweep's own."""
+    """Raises InputError when there is no study in one of these folders, it is the sweep's own, or its trials are several runs."""
     for folder in map(Path, folders):
         if folder.resolve() == here.resolve():
             raise InputError(f"hydra.sweeper.trials_from={folder}: this is the folder of the sweep itself")
         try:
-            load_study(folder)
+            study, _ = load_study(folder)
         except InputError as error:
             raise InputError(f"hydra.sweeper.trials_from: {error}") from None
+        if (repeats := study.user_attrs.get("identity", {}).get("repeats", 1)) > 1:
+            raise InputError(
+                f"hydra.sweeper.trials_from={folder}: its trials are means over {repeats} seeds, and here a trial is one run"
+            )
 
 
 def take_from_others(sweep: Sweep) -> None:

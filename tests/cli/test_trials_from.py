@@ -69,3 +69,20 @@ def test_a_fixed_option_there_may_be_a_searched_one_here(launch: Launch, tmp_pat
 def test_a_folder_without_a_study_is_refused(launch: Launch, tmp_path: Path) -> None:
     line = refused(launch, tmp_path, "-m", *SEARCH, "hydra.sweeper.trials_from=[nowhere]")
     assert line.startswith("hydra.sweeper.trials_from: study=nowhere: no sweep in this folder")
+
+
+def test_a_claim_is_not_answered_by_trials_that_were_there_before_it(
+    launch: Launch, tmp_path: Path, other: str
+) -> None:
+    claim = 'hydra.sweeper.claim={better: "T=2", than: "T=1", on: validation_top1}'
+    line = refused(launch, tmp_path, *GRID, "T=1,2", "optimizer.lr=choice(0.01)", "seed=0,1", claim, other)
+    assert line.startswith("hydra.sweeper.claim: stands before the trials that answer it")
+
+
+def test_one_run_is_no_mean_over_seeds_nor_the_other_way_round(launch: Launch, tmp_path: Path, other: str) -> None:
+    here = (*GRID, "T=2", "optimizer.lr=choice(0.01)", "hydra.sweep.dir=here")
+    line = refused(launch, tmp_path, *here, other, "hydra.sweeper.repeats=2")
+    assert line.startswith("hydra.sweeper.trials_from: takes single runs over")
+    assert launch(*here, "hydra.sweeper.repeats=2").code == 0
+    line = refused(launch, tmp_path, *here[:-1], "hydra.sweep.dir=there", "hydra.sweeper.trials_from=[here]")
+    assert line.startswith("hydra.sweeper.trials_from=here: its trials are means over 2 seeds")
