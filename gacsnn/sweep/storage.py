@@ -129,8 +129,12 @@ def run_of(trial: FrozenTrial, folder: Path) -> Path:
 
 def runs_of(trial: FrozenTrial, folder: Path) -> list[Path]:
     """The run directories of a trial: one, or, where it is a mean over seeds, one for each."""
-    run = run_of(trial, folder)
-    return sorted(run.glob("seed-*"), key=lambda path: (len(path.name), path.name)) or [run]
+    return runs_in(run_of(trial, folder))
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The run directories in the folder of a trial, or that folder itself, where the trial is one run."""
+    return sorted(folder.glob("seed-*"), key=lambda path: (len(path.name), path.name)) or [folder]
 
 
 def with_retry(make: Callable[[], T], passing: Callable[[Exception], bool]) -> T:

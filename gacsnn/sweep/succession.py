@@ -12,6 +12,7 @@ a chain of retries. How the epochs get into the new one depends on what is known
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -20,6 +21,7 @@ from gacsnn.errors import InputError
 from gacsnn.runtime.files import TAKEN_OVER
 from gacsnn.runtime.run_dir import LOCK, RunDirectory
 from gacsnn.sweep.leases import MAY_LIVE
+from gacsnn.sweep.storage import runs_in
 
 # Seconds for which the processes of a trial that was killed may take to end, as a loader's or those of a group.
 PATIENCE = 15.0
@@ -34,21 +36,26 @@ def take_over(folder: Path, number: int, before: Sequence[FrozenTrial]) -> None:
     for trial in before:
         shutil.rmtree(part(folder, trial.number), ignore_errors=True)  # of one that was killed while it copied
     left = [trial for trial in before if (folder / str(trial.number)).is_dir()]
-    saved = [trial for trial in left if RunDirectory(folder / str(trial.number)).saved()]
+    saved = [t for t in left if any(RunDirectory(run).saved() for run in runs_in(folder / str(t.number)))]
     here = folder / str(number)
     if not left or here.exists():
         return
     source = (saved or left)[0]
-    old = RunDirectory(folder / str(source.number))
+    old = folder / str(source.number)
+    runs = runs_in(old)
     if MAY_LIVE not in source.user_attrs:
         try:
-            with old.lock("resume", patience=PATIENCE):
-                old.path.rename(here)
+            with ExitStack() as locks:
+                for run in runs:
+                    locks.enter_context(RunDirectory(run).lock("resume", patience=PATIENCE))
+                old.rename(here)
             return
         except InputError:
             pass  # somebody is still there
-    (old.path / TAKEN_OVER).write_text(f"trial {number}")
-    copy(old, part(folder, number))
+    for path in dict.fromkeys([old, *runs]):  # of a trial of several runs the next one may be about to begin
+        (path / TAKEN_OVER).write_text(f"trial {number}")
+    for run in runs:
+        copy(RunDirectory(run), part(folder, number) / run.relative_to(old))
     part(folder, number).rename(here)
 
 

@@ -96,6 +96,53 @@ def test_an_owner_that_may_live_keeps_its_directory_and_writes_nothing_more(tmp_
     assert RunDirectory(tmp_path / "5").last.read_text() == "later"
 
 
+def left_behind_by_seed(folder: Path, number: int, may_live: bool = False) -> FrozenTrial:
+    """A trial that died with its second seed, and the run directories of both."""
+    for seed in (0, 1):
+        trial = left_behind(folder / str(number), seed, may_live)
+        (folder / str(number) / str(seed)).rename(folder / str(number) / f"seed-{seed}")
+    trial.number = number
+    return trial
+
+
+def test_all_runs_of_a_trial_of_several_seeds_are_copied_and_their_owner_writes_nothing_more(tmp_path: Path) -> None:
+    take_over(tmp_path, 3, [left_behind_by_seed(tmp_path, 0, may_live=True)])
+    for seed in (0, 1):
+        old, new = (RunDirectory(tmp_path / number / f"seed-{seed}") for number in ("0", "3"))
+        assert new.last.read_text() == f"last of {seed}"
+        assert not (new.path / ".taken_over").exists()
+        with pytest.raises(TakenOverError, match="trial 3 has taken over"):
+            old.append_metrics({"epoch": 2})
+        with pytest.raises(TakenOverError, match="trial 3 has taken over"):
+            write_text(old.last, "later")
+    begun = tmp_path / "0" / "seed-2"
+    begun.mkdir()
+    with pytest.raises(TakenOverError, match="trial 3 has taken over"):
+        write_text(begun / "config.yaml", "later")
+
+
+def test_one_of_several_runs_whose_lock_stays_held_has_all_of_them_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(succession, "PATIENCE", 0.3)
+    trial = left_behind_by_seed(tmp_path, 0)
+    process = held(tmp_path / "0" / "seed-1", 60.0)
+    take_over(tmp_path, 3, [trial])
+    process.kill()
+    process.wait()
+    for number in ("0", "3"):
+        assert [RunDirectory(tmp_path / number / f"seed-{s}").last.read_text() for s in (0, 1)] == [
+            "last of 0",
+            "last of 1",
+        ]
+
+
+def test_of_trials_of_several_seeds_too_the_newest_that_saved_anything_counts(tmp_path: Path) -> None:
+    first, second = left_behind_by_seed(tmp_path, 0), left_behind(tmp_path, 1, saved=False)
+    take_over(tmp_path, 2, [second, first])
+    assert RunDirectory(tmp_path / "2" / "seed-1").last.read_text() == "last of 1"
+
+
 def test_the_newest_trial_that_saved_anything_counts(tmp_path: Path) -> None:
     first, second = left_behind(tmp_path, 0, may_live=True), left_behind(tmp_path, 1, saved=False)
     take_over(tmp_path, 2, [second, first])
