@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from hydra.core.utils import JobReturn, JobStatus
+from optuna.exceptions import UpdateFinishedTrialError
 
-from gacsnn.errors import Pruned
+from gacsnn.errors import Pruned, TakenOverError
 from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.leases import TAKEN_OVER
 
 if TYPE_CHECKING:
     from gacsnn.sweep.loop import Sweep
@@ -38,11 +40,22 @@ def launch(sweep: "Sweep", trials: Sequence[optuna.Trial], jobs: Mapping[int, Se
             if len(so_far) == sweep.options.repeats:
                 mean = [statistics.fmean(column) for column in zip(*so_far, strict=True)]
                 ended[trial.number] = JobReturn(status=JobStatus.COMPLETED, _return_value=mean)
-            elif len(so_far[0]) == 1 and is_hopeless(trial, index, so_far[-1][0]):
-                mean_so_far = statistics.fmean(each[0] for each in so_far)
-                reason = f"stopped early after {len(so_far)} of {sweep.options.repeats} seeds: {mean_so_far:.4g} is not promising"
-                ended[trial.number] = JobReturn(status=JobStatus.FAILED, _return_value=Pruned(reason))
+            elif len(so_far[0]) == 1 and (
+                reason := why_not(trial, [each[0] for each in so_far], sweep.options.repeats)
+            ):
+                ended[trial.number] = JobReturn(status=JobStatus.FAILED, _return_value=reason)
     return [ended[trial.number] for trial in trials]
+
+
+def why_not(trial: optuna.Trial, values: Sequence[float], repeats: int) -> Exception | None:
+    """Why a trial with these values so far is to have no further seed: it is not promising, or another's by now."""
+    try:
+        hopeless = is_hopeless(trial, len(values) - 1, values[-1])
+    except UpdateFinishedTrialError:
+        return TakenOverError(TAKEN_OVER)
+    mean = statistics.fmean(values)
+    said = f"stopped early after {len(values)} of {repeats} seeds: {mean:.4g} is not promising"
+    return Pruned(said) if hopeless else None
 
 
 @uninterrupted()
