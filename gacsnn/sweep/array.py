@@ -21,6 +21,7 @@ from gacsnn.sweep.budget import is_spent
 from gacsnn.sweep.claims import reap_dead
 from gacsnn.sweep.conclude import untested
 from gacsnn.sweep.confirm import confirmation, is_over
+from gacsnn.sweep.jobs import in_folder
 from gacsnn.sweep.loop import Sweep, stop_after_failures
 
 # Arrays that end one after the other without an epoch done, before the sweep stops.
@@ -59,7 +60,7 @@ def array_script(options: Mapping[str, Any], workers: int, folder: Path) -> str:
         InputError: where SLURM would not take it.
         MachineError: when SLURM does not answer.
     """
-    command = [str(Path(sys.argv[0]).absolute()), *sys.argv[1:]]
+    command = [str(Path(sys.argv[0]).absolute()), *sys.argv[1:], *in_folder(folder)]
     python = options.get("python") or shlex.quote(sys.executable)
     text = slurm.script({**options, "python": python}, workers, command, folder / LOGS)
     slurm.check(text)

@@ -13,7 +13,7 @@ from gacsnn.sweep.claims import given_up, is_new
 from gacsnn.sweep.confirm import confirmation, is_finished
 from gacsnn.sweep.confirmed import confirmed
 from gacsnn.sweep.endings import value_of
-from gacsnn.sweep.jobs import overrides_of, place
+from gacsnn.sweep.jobs import overrides_of, place, quoted
 from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.points import grid_point
 from gacsnn.sweep.status import best_so_far, best_trials, finished, scores
@@ -117,7 +117,7 @@ def untested(sweep: Sweep) -> list[tuple[Sweep, FrozenTrial, Path]]:
 
 def read_test_split(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
     """Read the test split with a run of this trial."""
-    names = [*overrides_of(sweep, trial), "task.test=true", f"resume='{path}'"]
+    names = [*overrides_of(sweep, trial), "task.test=true", f"resume={quoted(path)}"]
     names = [name for name in names if name != "task.test=false"]
     names += [f"seed={path.name.removeprefix('seed-')}"] if sweep.options.repeats > 1 else []
     job = [*names, *place(sweep, path)]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,7 @@ def jobs_of(sweep: "Sweep", trial: optuna.Trial) -> list[list[str]]:
 
 
 def job(sweep: "Sweep", trial: optuna.Trial, run: Path, overrides: list[str]) -> list[str]:
-    goes_on = [f"resume='{run}'"] if has_begun(run) else []
+    goes_on = [f"resume={quoted(run)}"] if has_begun(run) else []
     return [*overrides, f"+hydra.job.env_set.{TRIAL}='{trial.number}'", *place(sweep, run), *goes_on]
 
 
@@ -116,7 +117,17 @@ def has_begun(run: Path) -> bool:
 def place(sweep: "Sweep", run: Path) -> list[str]:
     """The overrides that have a job run in a directory of this sweep."""
     inside = run.relative_to(sweep.folder) if run.is_relative_to(sweep.folder) else run.name
-    return [f"hydra.sweep.dir='{sweep.folder}'", f"hydra.sweep.subdir='{inside}'"]
+    return [*in_folder(sweep.folder), f"hydra.sweep.subdir={quoted(inside)}"]
+
+
+def in_folder(folder: Path) -> list[str]:
+    """The override that has another process work in this folder, which may be named by the time (`${now:...}`)."""
+    return [f"hydra.sweep.dir={quoted(folder)}"]
+
+
+def quoted(path: Path | str) -> str:
+    """A path as a value on Hydra's command line: in quotes, and with those within, and backslashes before one, escaped."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), str(path)) + "'"
 
 
 def log_trial(trial: optuna.Trial, text: str) -> None:

@@ -17,6 +17,7 @@ from gacsnn.runtime.cores import share
 from gacsnn.runtime.provenance import provenance
 from gacsnn.sweep.compose import Compose
 from gacsnn.sweep.endings import value_of
+from gacsnn.sweep.jobs import in_folder
 from gacsnn.sweep.loop import Checked, check
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.planned import Plan, Point, write_plan
@@ -92,7 +93,7 @@ def measured(
     if options.n_jobs > 1 and hardware.threads is None:
         overrides.append(f"hardware.threads={len(share(cores, 0, options.n_jobs))}")
     with tempfile.TemporaryDirectory(prefix="gacsnn-") as elsewhere, hush(True):
-        (returned,) = launcher.launch([[*overrides, f"hydra.sweep.dir='{elsewhere}'"]], initial_job_idx=0)
+        (returned,) = launcher.launch([[*overrides, *in_folder(Path(elsewhere))]], initial_job_idx=0)
         try:
             return Point(params, value_of(returned))
         except InputError:

@@ -74,6 +74,7 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.compose import composer
         from gacsnn.sweep.conclude import conclude, test_best
         from gacsnn.sweep.confirm import check_seeds, is_over, work
+        from gacsnn.sweep.jobs import in_folder
         from gacsnn.sweep.loop import Sweep
         from gacsnn.sweep.others import check_others, take_from_others
         from gacsnn.sweep.plan import plan_sweep
@@ -118,7 +119,7 @@ class StudySweeper(Sweeper):
                 if script is not None:
                     run_array(sweep, script, bar.watch)
                 else:
-                    supervise(options.n_jobs, self.config.hardware.processes, bar.watch)
+                    supervise(options.n_jobs, self.config.hardware.processes, bar.watch, in_folder(folder))
         else:
             work(sweep, at_once=1 if sweep.local else options.n_jobs)
         if index is None:

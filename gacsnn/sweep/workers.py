@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from gacsnn.errors import InputError
@@ -34,17 +34,17 @@ def end_with_supervisor() -> None:
     end_with_parent(int(os.environ[WORKER].split("/")[1]))
 
 
-def supervise(count: int, processes: int | str, watch: Callable[[], None]) -> None:
+def supervise(count: int, processes: int | str, watch: Callable[[], None], overrides: Sequence[str] = ()) -> None:
     """Run `count` workers, each on its own GPUs or its share of the cores, until there is nothing left to do.
 
     `processes` is how many share a trial, and have a GPU each; "gpus": as many as a worker's share of the GPUs.
 
     A worker that is killed is replaced; its trial is taken up from the last checkpoint. Ctrl-C and SIGTERM are passed on;
     when this process is killed the workers end, too. What they say comes through here, line by line. `watch` is called
-    again and again, to show how far the study is.
+    again and again, to show how far the study is. `overrides` are added to this command line for them.
     """
     gpus = gpus_of_workers(visible_gpus(), count, processes)
-    workers = {index: Worker(index, count, gpus[index]) for index in range(count)}
+    workers = {index: Worker(index, count, gpus[index], overrides) for index in range(count)}
     ended: list[Worker] = []
     replaced = 0
     code = 0
@@ -57,7 +57,7 @@ def supervise(count: int, processes: int | str, watch: Callable[[], None]) -> No
                 ended.append(workers.pop(index))
                 if status < 0 and replaced < 10 * count:
                     replaced += 1
-                    workers[index] = Worker(index, count, gpus[index])
+                    workers[index] = Worker(index, count, gpus[index], overrides)
                 elif status != 0:
                     code = code or status
             watch()
@@ -106,7 +106,7 @@ def stop(processes: list[subprocess.Popen[str]]) -> None:
 class Worker:
     """One worker process, and the threads that pass on what it says."""
 
-    def __init__(self, index: int, count: int, gpus: list[str]) -> None:
+    def __init__(self, index: int, count: int, gpus: list[str], overrides: Sequence[str]) -> None:
         cores = share(sorted(os.sched_getaffinity(0)), index, count)
         environment = {**os.environ, WORKER: f"{index}/{os.getpid()}", "OMP_NUM_THREADS": str(len(cores))}
         environment["TQDM_DISABLE"] = "1"  # a bar is no line
@@ -115,7 +115,7 @@ class Worker:
         # A session of its own, so that Ctrl-C reaches it once, through the supervisor.
         with held_back():
             self.process = subprocess.Popen(
-                [sys.executable, *sys.argv],
+                [sys.executable, *sys.argv, *overrides],
                 env=environment,
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,

@@ -401,3 +401,19 @@ def test_a_study_keeps_its_objective(launch: Launch, tmp_path: Path) -> None:
     assert launch(*command).code == 0
     line = refused(launch, tmp_path, *command, "hydra.sweeper.objectives=[firing_rate]")
     assert line.endswith("are compared by validation_top1, not by firing_rate; give another name")
+
+
+def test_a_folder_may_have_any_name(launch: Launch, tmp_path: Path) -> None:
+    code, _out, err = launch("-m", *SEARCH, "hydra.sweeper.n_trials=1", 'hydra.sweep.dir="it\'s a \\ folder"')
+    assert code == 0, err
+    assert read_result(tmp_path / "it's a \\ folder" / "0")["top1"] is not None
+
+
+def test_workers_share_a_folder_that_is_named_by_the_time(tmp_path: Path) -> None:
+    """Each worker begins at another one."""
+    searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
+    process = start(tmp_path, *searched, "hydra.sweep.dir=multirun/${now:%H%M%S.%f}")
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    (folder,) = (tmp_path / "multirun").iterdir()
+    assert [trial.state.name for trial in load(folder).trials] == ["COMPLETE"] * 2
