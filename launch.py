@@ -46,7 +46,7 @@ def run_composed(composed: "DictConfig") -> Any:
     from gacsnn.run import run
     from gacsnn.runtime import console
     from gacsnn.sweep.mistakes import one_line
-    from gacsnn.sweep.trial import check_job, objective, reporter_of_job, trial_number
+    from gacsnn.sweep.trial import check_job, check_plan, objective, reporter_of_job, trial_number
     from gacsnn.tasks.checks import AUTO
 
     hydra = HydraConfig.get()
@@ -61,6 +61,7 @@ def run_composed(composed: "DictConfig") -> Any:
         config = validate(values)
         if hydra.mode == RunMode.MULTIRUN:
             check_job(config)
+            check_plan(hydra, config)
         on_epoch_end = None if trial is None else reporter_of_job(hydra, trial)
         quiet = trial is not None and not hydra.sweeper.verbose
         with console.labelled(console.label if trial is None else f"trial {trial}: "), console.hush(quiet):

@@ -23,6 +23,14 @@ def check_job(config: Config) -> None:
         )
 
 
+def check_plan(hydra: Any, config: Config) -> None:
+    """Raises InputError for a plan of a search of the plain plugin, which takes what a job returns for a value."""
+    if config.plan and "OptunaSweeper" in str(hydra.sweeper.get("_target_")):
+        raise InputError(
+            "plan=true: hydra/sweeper=optuna cannot be planned; hydra/sweeper=study can, with the same params"
+        )
+
+
 def reporter_of_job(hydra: Any, number: int) -> Callable[[Mapping[str, Any]], None]:
     """What the run of a trial calls after each epoch. Found through the job's own config, on whatever machine."""
     from gacsnn.sweep.reporter import open_reporter  # brings optuna, which only a trial wants

@@ -46,6 +46,13 @@ def test_what_cannot_be_planned_is_refused(launch: Launch, tmp_path: Path, given
     assert said in refused(launch, tmp_path, "plan=true", *given.split())
 
 
+def test_a_search_of_the_plain_plugin_is_not_planned(launch: Launch) -> None:
+    code, out, err = launch("-m", "hydra/sweeper=optuna", *SMALL, "T=1,2", "plan=true")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith("error: plan=true: hydra/sweeper=optuna cannot be planned")
+    assert "Traceback" not in err
+
+
 def test_a_sweep_is_measured_where_it_matters_and_held_against_what_it_took(launch: Launch, tmp_path: Path) -> None:
     searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=3")
     code, out, err = launch(*searched, "plan=true")
