@@ -70,7 +70,7 @@ def run_composed(composed: "DictConfig") -> Any:
     except OmegaConfBaseException as error:
         if trial is not None:
             raise  # to the sweep, which records it and goes on
-        sys.exit(complain(one_line(str(error)), 2))
+        sys.exit(complain(one_line(error), 2))
     except GacsnnError as error:
         if trial is not None:
             raise
@@ -141,7 +141,7 @@ def command_line() -> int:
         theirs = isinstance(error, HydraException | OmegaConfBaseException)
         if not theirs and "Config group override" not in str(error):
             raise
-        return complain(one_line(str(error)), 2)
+        return complain(one_line(error), 2)
     return 0
 
 

@@ -26,6 +26,11 @@ WRONG: dict[tuple[str, ...], str] = {
     ("experiment=[cifar10_gac_r18_t2,cifar10_gac_r18_t4]",): "takes one choice",
     ("model=null",): "model=null: should be the name of a choice",
     ("model={width:2}",): "should be the name of a choice",
+    # A value of another kind
+    ("-m", "sweeps=t_lr", "hydra.sweeper.rungs=3"): "hydra.sweeper.rungs=3: should be a list, such as [1,2]",
+    ("-m", "sweeps=t_lr", "hydra.sweeper.trials_from=old"): "hydra.sweeper.trials_from=old: should be a list",
+    ("-m", "sweeps=t_lr", "hydra.sweeper.budget_hours=abc"): "budget_hours=abc: value 'abc' of type 'str' could not be",
+    ("-m", "sweeps=seeds", "hydra.sweeper.claim={better: T=2}"): 'as {better: "encoder=gac"}',
     # Ranges
     ("-m", "sweeps=t_lr", LOG): "write optimizer.lr=tag(log, interval(1e-4,1e-1))",
     ("-m", "sweeps=t_lr", "optimizer.lr=uniform(1e-4,1e-1)"): "write optimizer.lr=interval(1e-4,1e-1)",

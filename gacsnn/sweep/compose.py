@@ -23,7 +23,7 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Compose:
         try:
             return checked_values(loader.load_sweep_config(base, list(overrides)))
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(one_line(str(error))) from None
+            raise InputError(one_line(error)) from None
 
     return compose
 

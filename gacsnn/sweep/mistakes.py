@@ -35,8 +35,13 @@ RANGES = {
 }
 
 
-def one_line(message: str) -> str:
-    """Hydra's or OmegaConf's message as one line."""
+def one_line(error: Exception) -> str:
+    """Hydra's or OmegaConf's error as one line."""
+    message = str(error)
+    if found := re.match(r"Error merging override (.*)", message):
+        why = str(error.__cause__ or "cannot be set").splitlines()[0]
+        list_wanted = "is not a ListConfig" in why
+        return f"{found[1]}: {'should be a list, such as [1,2]' if list_wanted else uncapitalised(why)}"
     if found := re.search(r"Could not override '([^']+)'", message):
         return unknown_option(found[1])
     if found := re.search(r"Could not find '(.+)/([^/']+)'", message):
@@ -49,9 +54,14 @@ def one_line(message: str) -> str:
         key, _, values = found[1].partition("=")
         return f"{found[1]}: several values are a grid, which begins with -m; a list is written {key}=[{values}]"
     if found := re.search(r"string: (.*?) out of \[", message):
-        return f"{found[1]}: not an override; options are written KEY=VALUE, such as T=6 or optimizer.lr=0.05"
+        within = '; within {} what holds a = is quoted, as {better: "encoder=gac"}' if "{" in found[1] else ""
+        return f"{found[1]}: not an override; options are written KEY=VALUE, such as T=6 or optimizer.lr=0.05{within}"
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return "; ".join(line for line in lines if not line.startswith(("object_type", "See https")))
+
+
+def uncapitalised(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def known_options() -> list[str]:

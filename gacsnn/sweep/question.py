@@ -64,7 +64,8 @@ def read_claim(given: Any, space: Mapping[str, BaseDistribution], test: str) -> 
         given = {"on" if key is True else key: value for key, value in given.items()}  # as YAML 1.1 reads `on`
     if not isinstance(given, Mapping) or set(given) - {"by"} != set(KEYS) - {"by"}:
         raise InputError(
-            f"hydra.sweeper.claim={given}: should be {{better: encoder=gac, than: encoder=direct, by: 0.3, on: validation_top1}}"
+            f"hydra.sweeper.claim={given}: should be "
+            '{better: "encoder=gac", than: "encoder=direct", by: 0.3, on: validation_top1}'
         )
     better, than = (read_side(side, str(given[side]), space) for side in ("better", "than"))
     if set(better) != set(than) or better == than:
@@ -128,7 +129,7 @@ def read_side(side: str, text: str, space: Mapping[str, BaseDistribution]) -> di
 
 def value_in(distribution: BaseDistribution, text: str, said: str) -> Any:
     if isinstance(distribution, CategoricalDistribution):
-        found = [choice for choice in distribution.choices if str(choice) == text]
+        found = [choice for choice in distribution.choices if is_written(choice, text)]
     else:
         assert isinstance(distribution, IntDistribution | FloatDistribution)
         try:
@@ -139,6 +140,18 @@ def value_in(distribution: BaseDistribution, text: str, said: str) -> Any:
     if not found:
         raise InputError(f"hydra.sweeper.claim: {said}: {text} is not searched, but {distribution}")
     return found[0]
+
+
+def is_written(choice: Any, text: str) -> bool:
+    """Whether that is how a choice may be written on the command line: true, 1e-4 and 0.0001."""
+    if isinstance(choice, bool):
+        return text.lower() == str(choice).lower()
+    if isinstance(choice, int | float):
+        try:
+            return float(text) == choice
+        except ValueError:
+            return False
+    return str(choice) == text
 
 
 def to_plain(claims: Sequence[Claim]) -> list[dict[str, Any]]:

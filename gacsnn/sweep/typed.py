@@ -49,7 +49,7 @@ def read(arguments: Sequence[str]) -> Typed:
     try:
         typed = replace(typed, overrides=OverridesParser.create().parse_overrides(flags.overrides))
     except HydraException as error:
-        raise InputError(one_line(str(error))) from None
+        raise InputError(one_line(error)) from None
     for override in typed.overrides:
         check_override(override)
         if not typed.multirun and flags.cfg is None:

@@ -83,6 +83,12 @@ def test_a_claim_stands_in_the_study_before_its_trials_and_is_answered(launch: L
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_the_claim_of_a_saved_sweep_is_replaced_on_the_command_line(launch: Launch, tmp_path: Path) -> None:
+    claim = 'hydra.sweeper.claim={better: "encoder=direct", than: "encoder=gac", by: much, on: energy_mj}'
+    said = refused(launch, tmp_path, "-m", "sweeps=gac_against_direct", *SMALL, claim)
+    assert said == "hydra.sweeper.claim: by=much should be a number, in units of energy_mj"
+
+
 def test_a_claim_about_what_is_not_varied_is_refused(launch: Launch, tmp_path: Path) -> None:
     claim = "hydra.sweeper.claim={better:'optimizer=adamw',than:'optimizer=sgd',on:validation_top1}"
     said = refused(launch, tmp_path, "-m", "sweeps=seeds", *SMALL, claim)

@@ -45,6 +45,18 @@ def test_yaml_reads_on_as_true() -> None:
 
 
 @pytest.mark.parametrize(
+    ("choices", "better", "than", "read"),
+    [((True, False), "true", "False", (True, False)), ((1e-4, 1e-3), "1e-4", "0.001", (1e-4, 1e-3))],
+)
+def test_values_are_written_as_on_the_command_line(
+    choices: tuple[Any, ...], better: str, than: str, read: tuple[Any, Any]
+) -> None:
+    space = {"x": CategoricalDistribution(choices), "seed": SPACE["seed"]}
+    (claim,) = read_claims({**CLAIM, "better": f"x={better}", "than": f"x={than}"}, space, "best")
+    assert (claim.better["x"], claim.than["x"]) == read
+
+
+@pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"better": "optimizer.lr=0.1"}, "this sweep does not vary optimizer.lr; it searches encoder, T, seed"),
