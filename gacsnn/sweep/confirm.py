@@ -22,6 +22,7 @@ from gacsnn.sweep.options import NopPruner, SweepOptions
 from gacsnn.sweep.points import all_values
 from gacsnn.sweep.search import Search
 from gacsnn.sweep.status import finished
+from gacsnn.sweep.storage import OtherStudyError
 from gacsnn.sweep.workers import sweep_worker
 
 
@@ -66,7 +67,11 @@ def is_over(sweep: Sweep) -> bool:
 
 @uninterrupted()
 def confirmation(sweep: Sweep) -> Sweep | None:
-    """The sweep that confirms a search; None while there is nothing to be confirmed."""
+    """The sweep that confirms a search; None while there is nothing to be confirmed.
+
+    Raises:
+        InputError: where it was begun with other trials, or other seeds.
+    """
     if sweep.options.confirm is None or not is_finished(sweep):
         return None
     candidates = best_configurations(sweep, sweep.options.confirm.top)
@@ -92,7 +97,15 @@ def confirmation(sweep: Sweep) -> Sweep | None:
         confirms=sweep.name,
     )
     search = Search(space, sweep.search.fixed, points)
-    return Sweep(options, search, folder_of(sweep.folder, sweep.n_trials), sweep.compose, sweep.launcher)
+    folder = folder_of(sweep.folder, sweep.n_trials)
+    try:
+        return Sweep(options, search, folder, sweep.compose, sweep.launcher)
+    except OtherStudyError:
+        raise InputError(
+            f"hydra.sweeper.confirm: {folder} was begun with other trials or seeds than trials {', '.join(map(str, points))} "
+            f"and seeds {', '.join(map(str, seeds))}; give the top and seeds it was begun with, or a larger "
+            "hydra.sweeper.n_trials, whose best are confirmed anew"
+        ) from None
 
 
 def check_seeds(options: SweepOptions, search: Search) -> None:

@@ -156,6 +156,10 @@ def half_made(error: Exception) -> bool:
     return any(word in str(error).lower() for word in ("exist", "unique", "locked"))
 
 
+class OtherStudyError(InputError):
+    """A study of that name is there, and its trials are of another kind."""
+
+
 def open_study(
     name: str, storage: BaseStorage, directions: Sequence[DirectionName], identity: Mapping[str, Any]
 ) -> optuna.Study:
@@ -164,7 +168,8 @@ def open_study(
     `identity` says what makes trials comparable: the search space and all that is not searched.
 
     Raises:
-        InputError: when the study has other directions or another identity.
+        InputError: when the study has other directions.
+        OtherStudyError: when it has another identity.
     """
     study = with_retry(
         lambda: optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True),
@@ -180,7 +185,7 @@ def open_study(
     if saved is None:
         study.set_user_attr("identity", dict(identity))
     elif differ := differences(saved, identity, most=4):
-        raise InputError(
+        raise OtherStudyError(
             f"hydra.sweeper.study_name={name}: the trials of this study are of another kind: {differ}; give another name"
         )
     return study

@@ -45,6 +45,18 @@ def test_the_best_are_confirmed_and_only_the_winner_is_tested(launch: Launch, tm
     assert out.splitlines()[at + 2].split()[0] == str(winner)
 
 
+def test_other_seeds_than_it_was_begun_with_are_refused_in_the_words_of_the_option(launch: Launch) -> None:
+    searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=2")
+    assert launch(*searched, "hydra.sweeper.confirm={top:1,seeds:1}").code == 0
+    code, _out, err = launch(*searched, "hydra.sweeper.confirm={top:1,seeds:2}")
+    assert code == 2
+    assert err.startswith("error: hydra.sweeper.confirm: ")
+    assert "confirm-2 was begun with other trials or seeds" in err
+    assert "or a larger hydra.sweeper.n_trials" in err
+    code, _out, err = launch(*searched[:-1], "hydra.sweeper.n_trials=3", "hydra.sweeper.confirm={top:1,seeds:2}")
+    assert code == 0, err
+
+
 @pytest.mark.slow
 def test_two_workers_share_what_is_to_be_confirmed(tmp_path: Path) -> None:
     process = start(tmp_path, "-m", *SEARCH, "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2", CONFIRM)
