@@ -144,7 +144,7 @@ def test_max_minutes_of_a_sweep_is_refused(launch: Launch, tmp_path: Path) -> No
     assert said.startswith("max_minutes: ends a run that")
     code, out, err = launch("-m", *TINY, "T=1,2", "max_minutes=1")
     assert (code, out) == (2, "")
-    assert err == f"error: {said}\n"
+    assert err == f"error: {said} (job 0 of the grid: T=1)\n"
 
 
 @pytest.mark.parametrize(
