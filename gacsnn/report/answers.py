@@ -47,12 +47,13 @@ class Answer:
         found, made = self.difference, []
         if found is None or found.n < 2:
             made.append(
-                f"{self.claim}: {0 if found is None else 1} pairs of seeds have finished, and two are the least"
+                f"{self.claim}: {'no pair' if found is None else 'one pair'} of seeds has finished, and two are the least"
             )
         elif self.verdict == "undecided":
             more = "more than 1,000" if self.more_seeds is None else f"about {self.more_seeds}"
+            seeds = "seed" if self.more_seeds == 1 else "seeds"
             made.append(
-                f"{self.claim}: {more} more seeds would decide, 4 times in 5, if the difference is what it seems"
+                f"{self.claim}: {more} more {seeds} would decide, 4 times in 5, if the difference is what it seems"
             )
         elif self.verdict == "supported" and found.p_flips > ALPHA:
             made.append(

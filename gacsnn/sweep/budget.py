@@ -16,6 +16,7 @@ from gacsnn.sweep.claims import EXCESS, OVER_BUDGET, TAKEN_FROM, finish_early
 from gacsnn.sweep.leases import RENEWALS
 from gacsnn.sweep.planned import read_plan
 from gacsnn.sweep.status import own_trials
+from gacsnn.sweep.workers import array_worker, sweep_worker
 
 if TYPE_CHECKING:
     from gacsnn.sweep.loop import Sweep
@@ -96,4 +97,7 @@ def taken(trial: FrozenTrial, seconds: float) -> float:
 def gpus(sweep: "Sweep", trial: optuna.Trial) -> int:
     """GPUs that a trial holds; one, where none is seen, as on the machine that submits to a cluster."""
     processes = sweep.compose(sweep.search.overrides(trial.params)).hardware.processes
-    return processes if isinstance(processes, int) else max(1, len(visible_gpus()) // sweep.options.n_jobs)
+    if isinstance(processes, int):
+        return processes
+    has_its_share = array_worker() or sweep_worker() is not None
+    return max(1, len(visible_gpus()) // (1 if has_its_share else sweep.options.n_jobs))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from gacsnn.config.messages import first_line
+from gacsnn.config.schema import Config, Train
 from gacsnn.errors import InputError, StorageError, SweepError, TakenOverError
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
@@ -51,13 +53,32 @@ def check(options: SweepOptions, search: Search, compose: Compose) -> Checked:
         InputError: for whatever it is.
     """
     claims = read_claims(options.claim, search.space, options.test)
-    identity = study_identity(search, probes(search, compose))
+    probed = probes(search, compose)
+    for config in probed:
+        check_objectives(options.objectives, config)
+    identity = study_identity(search, probed)
     identity |= {f"claim {number}": str(claim) for number, claim in enumerate(claims, start=1)}
     identity |= {} if options.repeats == 1 else {"repeats": options.repeats}
     make("pruner", options.pruner)
     rehearse(options, search)
     grid = options.sampler_name == "GridSampler"
     return Checked(identity, claims, min(options.n_trials, grid_size(search.space)) if grid else options.n_trials)
+
+
+def check_objectives(objectives: Sequence[str], config: Config) -> None:
+    """Raises InputError where trials are compared by a score that they would not have, as each would say at its end."""
+    if "validation_top1" not in objectives or not isinstance(config.task, Train):
+        return
+    if config.task.selected_by == "test":
+        reason = "task.selected_by=test (which preset=faithful sets)"
+    elif config.dataset.validation == 0:
+        reason = "dataset.validation=0"
+    else:
+        return
+    raise InputError(
+        f"hydra.sweeper.objectives: trials with {reason} have no validation_top1 to be compared by; a plain grid, -m without a "
+        "search, compares nothing"
+    )
 
 
 class Sweep:

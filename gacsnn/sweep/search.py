@@ -50,7 +50,7 @@ def read_search(options: SweepOptions, arguments: Sequence[str]) -> Search:
     test = [] if options.test == "all" else ["task.test=false"]
     if options.rungs is not None:
         last = options.rungs.epochs[-1]
-        if "epochs" in space or fixed.setdefault("epochs", last) != last:
+        if "epochs" in space or str(fixed.setdefault("epochs", last)) != str(last):
             raise InputError(f"hydra.sweeper.rungs: a whole run is of the last rung's {last} epochs; leave out epochs")
     return Search(space, (*test, *(f"{name}={value}" for name, value in fixed.items()), *deletions))
 

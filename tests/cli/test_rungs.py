@@ -48,3 +48,8 @@ def test_the_best_of_each_rung_goes_on_and_ends_as_one_that_never_paused(launch:
 )
 def test_wrong_rungs_are_refused(launch: Launch, tmp_path: Path, given: str, said: str) -> None:
     assert said in refused(launch, tmp_path, "-m", *SHORT, *given.split(" "))
+
+
+def test_the_epochs_of_the_last_rung_may_be_given_as_well(launch: Launch) -> None:
+    code, _out, err = launch("-m", *SHORT, "hydra.sweeper.rungs=[1,2]", "epochs=2", "hydra.sweeper.n_trials=1")
+    assert code == 0, err

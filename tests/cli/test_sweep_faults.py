@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from databases import Server
-from program import FOLDER, SEARCH, start, wait_for, wait_for_epochs
+from program import FOLDER, SEARCH, Launch, refused, start, wait_for, wait_for_epochs
 from studies import check_whole, load
 
 
@@ -119,3 +119,22 @@ def test_a_database_server_that_stays_away_ends_the_sweep_and_loses_nothing(tmp_
     said = lines(again)
     assert again.returncode == 0, said
     check_whole(tmp_path, 2, epochs=30)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            ("preset=faithful",),
+            "trials with task.selected_by=test (which preset=faithful sets) have no validation_top1",
+        ),
+        (("task.selected_by=test",), "trials with task.selected_by=test"),
+        (("dataset.validation=0.0",), "trials with dataset.validation=0 have no validation_top1"),
+    ],
+)
+def test_trials_without_the_score_they_are_compared_by_are_refused_before_the_first(
+    launch: Launch, tmp_path: Path, given: tuple[str, ...], said: str
+) -> None:
+    line = refused(launch, tmp_path, "-m", *SEARCH, "hydra.sweeper.test=all", *given)
+    assert line.startswith("hydra.sweeper.objectives: ")
+    assert said in line

@@ -110,3 +110,18 @@ def test_a_t_test_that_sign_flips_do_not_bear_out_is_said() -> None:
     (answer,) = asked(study_of([one for one in both() if one.params["seed"] < 4], claim))
     assert answer.verdict == "supported"
     assert any("rests on the t-test" in note for note in answer.notes())  # 1/16 is the least that 4 flips can give
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"), [(0, "no pair of seeds has finished"), (1, "one pair of seeds has finished")]
+)
+def test_too_few_pairs_are_said(seeds: int, said: str) -> None:
+    trials = [each for each in both() if each.params["encoder"] == "gac" or each.params["seed"] < seeds]
+    assert all(f"{said}, and two are the least" in answer.notes()[0] for answer in asked(study_of(trials)))
+
+
+@pytest.mark.parametrize(("more", "said"), [(1, "about 1 more seed would"), (3, "about 3 more seeds would")])
+def test_how_many_more_would_decide_is_said(more: int, said: str) -> None:
+    (claim, _) = read_claims(CLAIM, SPACE, "best")
+    difference = paired({0: 1.0, 1: 2.0}, {0: 0.0, 1: 3.0})
+    assert said in Answer(claim, difference, 0.4, "undecided", more, []).notes()[0]

@@ -1,13 +1,15 @@
 """What counts as spent."""
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from gacsnn.sweep.budget import taken
+from gacsnn.sweep.budget import gpus, taken
+from gacsnn.sweep.workers import ARRAY, WORKER
 
 BEGUN = datetime(2026, 1, 1, 22, 0)
 
@@ -37,3 +39,23 @@ def test_a_trial_that_was_killed_took_no_longer_than_it_was_heard_of(
 def test_a_trial_that_failed_by_itself_took_its_time() -> None:
     trial = ended(timedelta(hours=1), lease=(BEGUN + timedelta(minutes=5)).timestamp())
     assert taken(trial, 0.0) == 3600
+
+
+@pytest.mark.parametrize(
+    ("environment", "visible", "found"),
+    [({}, "0,1,2,3", 2), ({WORKER: "0/1"}, "2,3", 2), ({ARRAY: "1"}, "0,1", 2), ({}, "", 1)],
+)
+def test_a_trial_on_all_gpus_of_its_worker_holds_those(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], visible: str, found: int
+) -> None:
+    """A worker sees its share alone; the process that starts all sees all."""
+    for name, value in {**environment, "CUDA_VISIBLE_DEVICES": visible}.items():
+        monkeypatch.setenv(name, value)
+    config = SimpleNamespace(hardware=SimpleNamespace(processes="gpus"))
+    sweep: Any = SimpleNamespace(
+        compose=lambda _: config,
+        search=SimpleNamespace(overrides=lambda _: []),
+        options=SimpleNamespace(n_jobs=2),
+    )
+    trial: Any = SimpleNamespace(params={})
+    assert gpus(sweep, trial) == found
