@@ -21,6 +21,9 @@ MISSING = "missing"
 # What makes two networks the same function of the same weights.
 ARCHITECTURE = ("model", "encoder", "neuron")
 
+# The groups that are chosen by name, so that their options depend on the choice.
+NAMED = ("dataset", "model", "encoder", "optimizer", "scheduler", "loss")
+
 # What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY: dict[str, Any] = {
     "output_dir": True, "resume": True, "rerun": True, "task": {"name", "split", "test"},

@@ -13,7 +13,7 @@ from gacsnn.report.table import Align
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.statistics import ALPHA, Difference, holm, paired, seeds_to_decide, verdict
 from gacsnn.sweep.objectives import HIGHER_IS_BETTER
-from gacsnn.sweep.question import Claim, from_plain
+from gacsnn.sweep.question import Claim, from_plain, written
 from gacsnn.sweep.storage import run_of
 
 HEADERS = ("claim", "answer", "difference", "95 % interval", "n", "p (t)", "p (flips)", "p (Holm)")
@@ -88,7 +88,7 @@ def difference(
     lacking = [
         f"seed {seed} has not finished with {side}"
         for seed in sorted(set(better) | set(than))
-        for side, there in zip(map(written_side, claim.sides()), (better, than), strict=True)
+        for side, there in zip(map(written, claim.sides()), (better, than), strict=True)
         if seed not in there
     ]
     if claim.on not in HIGHER_IS_BETTER:
@@ -97,10 +97,6 @@ def difference(
         return paired(better, than, claim.by), lacking
     except ValueError:
         return None, lacking
-
-
-def written_side(options: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in options.items())
 
 
 def by_seed(

@@ -47,6 +47,8 @@ def done(sweep: "Sweep") -> int:
 @uninterrupted()
 def refused(sweep: "Sweep", trial: optuna.Trial) -> str | None:
     """Why a trial is not started, and with that none is any more; None: it is."""
+    if not budgets(sweep):
+        return None
     trials = [trial for trial in sweep.study.get_trials(deepcopy=False) if TAKEN_FROM not in trial.user_attrs]
     seconds = expected(sweep, trials, trial)
     for name, hours in budgets(sweep).items():

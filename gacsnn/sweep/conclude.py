@@ -16,6 +16,7 @@ from gacsnn.sweep.endings import value_of
 from gacsnn.sweep.jobs import overrides_of, place, quoted
 from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.points import grid_point
+from gacsnn.sweep.question import written
 from gacsnn.sweep.status import best_so_far, best_trials, finished, scores
 from gacsnn.sweep.storage import run_of, runs_of
 
@@ -40,7 +41,7 @@ def conclude(sweep: Sweep) -> None:
     for trial in best:
         values = scores(sweep.options.objectives, trial.values)
         label = "best in the search" if confirming else "best"
-        log.info(f"{label}: trial {trial.number}, {values}: {written(trial)} -> {run_of(trial, sweep.folder)}")
+        log.info(f"{label}: trial {trial.number}, {values}: {written(trial.params)} -> {run_of(trial, sweep.folder)}")
     if confirming is not None:
         say_confirmed(sweep, confirming)
     log.info(f"python launch.py task=study study={sweep.folder} shows the study")
@@ -72,7 +73,7 @@ def untried(sweep: Sweep, most: int = 5) -> str:
         return ""
     begun = sum(map(is_new, sweep.study.get_trials(deepcopy=False)))
     points = [grid_point(sweep.search.space, index) for index in range(begun, sweep.n_trials)]
-    shown = [" ".join(f"{name}={value}" for name, value in point.items()) for point in points[:most]]
+    shown = [written(point) for point in points[:most]]
     return f" ({'; '.join(shown)}{f'; and {len(points) - most} more' if len(points) > most else ''})" if shown else ""
 
 
@@ -86,11 +87,7 @@ def say_confirmed(sweep: Sweep, confirming: Sweep) -> None:
             f"top-1 on the test split {tested}" if rank == 0 and (tested := one.tested(confirming.folder)) else "",
         ]
         label = "confirmed as the best" if rank == 0 else "confirmed"
-        log.info(f"{label}: {', '.join(part for part in parts if part)}: {written(one.candidate)}")
-
-
-def written(trial: FrozenTrial) -> str:
-    return " ".join(f"{name}={value}" for name, value in trial.params.items())
+        log.info(f"{label}: {', '.join(part for part in parts if part)}: {written(one.candidate.params)}")
 
 
 def test_best(sweep: Sweep) -> None:

@@ -14,7 +14,7 @@ from filelock import FileLock
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from gacsnn.config.merge import config_hash, differences, flat, identity
+from gacsnn.config.merge import NAMED, config_hash, differences, flat, identity
 from gacsnn.config.saved import to_dict
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import log
@@ -110,10 +110,6 @@ def as_ours(sweep: Sweep, trial: FrozenTrial, folder: Path, objectives: list[str
             **{key: trial.user_attrs[key] for key in ("config_hash", "epochs") if key in trial.user_attrs},
         },
     )
-
-
-# Groups that a search chooses by name, as `encoder=gac`.
-NAMED = ("dataset", "model", "encoder", "optimizer", "scheduler", "loss")
 
 
 def ours(option: str, settings: Mapping[str, Any], space: BaseDistribution) -> Any:

@@ -22,6 +22,7 @@ from gacsnn.sweep.loop import Checked, check
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.planned import Plan, Point, write_plan
 from gacsnn.sweep.points import all_values, endpoints, grid_point
+from gacsnn.sweep.question import written
 from gacsnn.sweep.search import Search
 from gacsnn.sweep.status import finished
 from gacsnn.sweep.storage import load_study
@@ -47,7 +48,7 @@ def plan_sweep(options: SweepOptions, search: Search, folder: Path, compose: Com
     points = []
     for params in settings(search):
         points.append(measured(options, search, compose, launcher, params))
-        log.info(f"{written(params) or 'all settings '}{point_line(points[-1])}")
+        log.info(f"{written(params) or 'all settings'} {point_line(points[-1])}")
     if not any(point.seconds for point in points):
         raise InputError(f"plan=true: nothing could be timed; {points[0].error or 'no trial fits into the memory'}")
     device = next(point.figures["device"] for point in points if point.seconds)
@@ -105,10 +106,6 @@ def measured(
 def at(search: Search, params: Mapping[str, Any]) -> dict[str, Any]:
     """These parameters, and the first value of all others."""
     return {**{name: endpoints(distribution)[0] for name, distribution in search.space.items()}, **params}
-
-
-def written(params: Mapping[str, Any]) -> str:
-    return "".join(f"{name}={value} " for name, value in params.items())
 
 
 def point_line(point: Point) -> str:

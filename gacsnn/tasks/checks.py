@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import get_args
 
-from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, config_hash, differences, inherit, sections
+from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, NAMED, config_hash, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
 from gacsnn.config.schema import Cifar, Config, Evaluate, Folder, ShowDiff, ShowStudy, ShowTable, Train
 from gacsnn.errors import InputError, other_steps
@@ -15,9 +15,6 @@ from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
 
 AUTO = "auto"  # of `resume`: the run of the same configuration
-
-# The groups that are chosen by name, so that their options depend on the choice.
-NAMED = ("dataset", "model", "encoder", "optimizer", "scheduler", "loss")
 
 
 def checked(config: Config, overridden: Collection[str] | None) -> Config:
