@@ -26,6 +26,8 @@ WRONG: dict[tuple[str, ...], str] = {
     ("experiment=[cifar10_gac_r18_t2,cifar10_gac_r18_t4]",): "takes one choice",
     ("model=null",): "model=null: should be the name of a choice",
     ("model={width:2}",): "should be the name of a choice",
+    ("model=3",): "model=3: should be the name of a choice; `python launch.py --help` lists those of model",
+    ("dataset=../x",): "dataset=../x: should be the name of a choice",
     # A value of another kind
     ("-m", "sweeps=t_lr", "hydra.sweeper.rungs=3"): "hydra.sweeper.rungs=3: should be a list, such as [1,2]",
     ("-m", "sweeps=t_lr", "hydra.sweeper.trials_from=old"): "hydra.sweeper.trials_from=old: should be a list",

@@ -128,6 +128,8 @@ def check_override(override: Override) -> None:
         raise InputError(
             f"{given}: takes one choice; a grid of them is -m {key}={','.join(str(each) for each in value)}"
         )
+    if isinstance(value, int | float) or (isinstance(value, str) and ".." in value):
+        raise InputError(f"{given}: should be the name of a choice; `python launch.py --help` lists those of {key}")
 
 
 def check_is_no_sweep(override: Override) -> None:
