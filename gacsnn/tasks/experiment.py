@@ -18,7 +18,8 @@ from gacsnn.data.normalise import Normalise
 from gacsnn.data.splits import Splits
 from gacsnn.encoders import ENCODERS, GAC
 from gacsnn.errors import InputError, other_steps
-from gacsnn.models import SpikingResNet, create_model, find_network
+from gacsnn.models import SpikingResNet, create_model
+from gacsnn.networks import find_network
 from gacsnn.neuron import NEURONS
 from gacsnn.runtime.console import log
 from gacsnn.runtime.device import Machine, prepare_machine
