@@ -114,14 +114,14 @@ def command_line() -> int:
 
     from gacsnn.config.schema import options_help
     from gacsnn.errors import GacsnnError, InputError
-    from gacsnn.run import check
+    from gacsnn.run import check_job
     from gacsnn.runtime.ranks import this_rank
     from gacsnn.sweep.compose import checked_values
     from gacsnn.sweep.mistakes import one_line
     from gacsnn.sweep.plugin import register
     from gacsnn.sweep.typed import read
 
-    register(check)
+    register(check_job)
     OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
     try:
         typed = read(sys.argv[1:])

@@ -227,7 +227,9 @@ def create_model(
         stage = []
         for index in range(row.blocks):
             stride = row.stride if index == 0 else 1
-            stage.append(Block(channels, scaled(row.width, width), stride, lif, network.pooled_shortcut, network.max_pool))
+            stage.append(
+                Block(channels, scaled(row.width, width), stride, lif, network.pooled_shortcut, network.max_pool)
+            )
             channels = scaled(row.width, width)
         blocks.append(nn.Sequential(*stage))
     head = Head(channels, num_classes, lif, network.dropout)

@@ -1,6 +1,5 @@
 """The page of a study: what was searched, what was found, every trial, and where it comes from."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -21,7 +20,8 @@ from gacsnn.report.trials import Tried, short
 from gacsnn.report.words import word
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.provenance import git_commit
-from gacsnn.sweep.storage import file_of, shown, storage_of
+from gacsnn.sweep.about import file_of, read_about, storage_of
+from gacsnn.sweep.storage import shown
 
 
 def study_page(
@@ -133,6 +133,6 @@ def among(values: Any) -> str:
 
 def shown_storage(folder: Path) -> str:
     """Where the study of this folder lies, without a password, and without the path to the folder itself."""
-    url = storage_of(folder.absolute(), json.loads((folder / "study.json").read_text()))
+    url = storage_of(folder.absolute(), read_about(folder))
     file = file_of(url)
     return file.name if file is not None and file.parent.absolute() == folder.absolute() else shown(url)

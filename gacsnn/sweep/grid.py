@@ -1,6 +1,6 @@
 """A plain grid (`-m T=2,4 seed=1,2`): Hydra's own sweeper, but all jobs are checked before the first."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +8,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweepe
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.sweep.compose import composer
-from gacsnn.sweep.trial import check_job
-
-# What a job's config is checked with, besides its own ranges: it, and the options that were set; raises InputError.
-Check = Callable[[Config, Collection[str]], object]
+from gacsnn.sweep.trial import Check, as_job, check_folder, check_job, unwritable
 
 
 @dataclass
@@ -39,11 +35,16 @@ class GridSweeper(BasicSweeper):
         check_ranges(overrides)
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
         swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
-        self.check_jobs(jobs, [override.key_or_group for override in overrides], swept)
-        self.check_folder()
+        assert self.config is not None
+        folder = Path(str(self.config.hydra.sweep.dir))
+        check_folder(folder)
+        self.check_jobs(jobs, [override.key_or_group for override in overrides], swept, folder)
+        self.make_folder(folder)
         return super().sweep(arguments)
 
-    def check_jobs(self, jobs: Sequence[Sequence[str]], named: Collection[str], swept: Collection[str]) -> None:
+    def check_jobs(
+        self, jobs: Sequence[Sequence[str]], named: Collection[str], swept: Collection[str], folder: Path
+    ) -> None:
         assert self.hydra_context is not None
         assert self.config is not None
         compose = composer(self.hydra_context.config_loader, self.config)
@@ -54,7 +55,7 @@ class GridSweeper(BasicSweeper):
                 check_job(config)
                 check = type(self).check
                 if check is not None:
-                    check(config, named)
+                    check(as_job(config, folder), named)
                 if config.output_dir is not None and taken.setdefault(config.output_dir, number) != number:
                     raise InputError(
                         f"output_dir={config.output_dir}: is that of job {taken[config.output_dir]} too; "
@@ -66,15 +67,11 @@ class GridSweeper(BasicSweeper):
                 which = " ".join(each for each in job if each.partition("=")[0] in swept)
                 raise InputError(f"{error} (job {number} of the grid: {which})") from None
 
-    def check_folder(self) -> None:
-        assert self.config is not None
-        folder = Path(str(self.config.hydra.sweep.dir))
+    def make_folder(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"hydra.sweep.dir={folder}: cannot be written ({error.strerror}); give another folder"
-            ) from None
+            raise unwritable(folder, error.strerror or str(error)) from None
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """All have been composed already."""

@@ -1,7 +1,6 @@
 """The loop of a sweep: claim a trial, run it, tell the study how it ended, until nothing is left."""
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from optuna.trial import TrialState
 from gacsnn.config.messages import first_line
 from gacsnn.config.schema import Config, Train
 from gacsnn.errors import InputError, StorageError, SweepError, TakenOverError
-from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
+from gacsnn.sweep.about import check_database, is_begun, storage_beside, write_about
 from gacsnn.sweep.budget import is_spent, refused
 from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early, is_taken_up_again
 from gacsnn.sweep.compose import Compose
@@ -33,7 +32,7 @@ from gacsnn.sweep.rungs import promote
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Search, probes, study_identity
 from gacsnn.sweep.status import status
-from gacsnn.sweep.storage import open_storage, open_study, storage_beside
+from gacsnn.sweep.storage import open_storage, open_study, stored_study
 from gacsnn.sweep.workers import sweep_worker
 
 
@@ -107,7 +106,12 @@ class Sweep:
         options = self.options
         url = options.storage or storage_beside(self.folder)
         made = sweep_worker() is not None and options.confirms is None  # by its supervisor
+        begun = not made and is_begun(self.folder, self.name)
+        if begun:
+            check_database(url, writes=True)
         storage = open_storage(url, options.storage_patience_seconds, wait=made)
+        if begun:
+            stored_study(self.name, storage, url, f"hydra.sweep.dir={self.folder}")
         self.study = open_study(self.name, storage, options.directions, identity)
         self.study.pruner = pruner
         there = self.study.user_attrs.get("objectives", options.objectives)
@@ -123,7 +127,7 @@ class Sweep:
         if self.claims and "claims" not in self.study.user_attrs:
             self.study.set_user_attr("claims", to_plain(self.claims))
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / "study.json", json.dumps(about, indent=2) + "\n")
+        write_about(self.folder, about)
 
     def work(self, at_once: int) -> None:
         """Run trials, so many at once, until none is left for this process."""

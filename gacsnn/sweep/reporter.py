@@ -1,6 +1,5 @@
 """What a run tells its trial."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from gacsnn.errors import InputError, Pruned, TakenOverError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.about import file_of, read_about, storage_of
 from gacsnn.sweep.leases import TAKEN_OVER
 from gacsnn.sweep.rungs import PAUSED, Rungs, goes_on
-from gacsnn.sweep.storage import file_of, open_storage, storage_of
+from gacsnn.sweep.storage import open_storage
 
 # One connection a study, however many jobs of it run in this process.
 _studies: dict[tuple[str, str], optuna.Study] = {}
@@ -24,7 +24,7 @@ _studies: dict[tuple[str, str], optuna.Study] = {}
 def open_reporter(hydra: Any, number: int) -> "TrialReporter":
     """The reporter of a job, found through the `study.json` beside its run directory."""
     folder = Path(str(hydra.sweep.dir)).absolute()
-    about = json.loads((folder / "study.json").read_text())
+    about = read_about(folder)
     url = storage_of(folder, about)
     file = file_of(url)
     key = (url if file is None else str(file.absolute()), about["study"])

@@ -1,10 +1,17 @@
 """A job's side of a sweep: which trial it is, whom it tells of its epochs, what it returns."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
+
+# What a run of a sweep is checked with, besides its own ranges: its config, and the options that were set; raises InputError.
+Check = Callable[[Config, Collection[str]], object]
+
+AUTO = "auto"  # of `resume`
 
 TRIAL = "GACSNN_TRIAL"  # environment of a job: the number of its trial
 
@@ -21,6 +28,26 @@ def check_job(config: Config) -> None:
         raise InputError(
             "max_minutes: ends a run that is to go on later, which a run of a sweep is not; give epochs or max_steps"
         )
+
+
+def check_folder(folder: Path) -> None:
+    """Raises InputError when the folder of a sweep cannot be written. Nothing is made."""
+    ancestor = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
+    if not ancestor.is_dir():
+        raise unwritable(folder, f"{ancestor} is a file")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        raise unwritable(folder, "no permission")
+
+
+def unwritable(folder: Path, reason: str) -> InputError:
+    return InputError(f"hydra.sweep.dir={folder}: cannot be written ({reason}); give another folder")
+
+
+def as_job(config: Config, folder: Path) -> Config:
+    """A run as one of a sweep in this folder, whose own folder is there only when it begins."""
+    if config.output_dir is not None or config.resume not in (None, AUTO):
+        return config
+    return config.model_copy(update={"output_dir": str(folder), "resume": None})
 
 
 def check_plan(hydra: Any, config: Config) -> None:

@@ -76,7 +76,7 @@ def test_a_data_folder_that_is_empty_or_whose_parts_differ(launch: Launch, tmp_p
     (tmp_path / "empty").mkdir()
     assert "holds no class folders" in refused(launch, tmp_path, arguments[0], "dataset.root=empty")
     (jpegs / "train" / "dog").mkdir()
-    assert "Found no valid file for the classes dog" in refused(launch, tmp_path, *arguments)
+    assert "no image in the class folders dog; taken for images are .jpg, " in refused(launch, tmp_path, *arguments)
     Image.new("RGB", (16, 16)).save(jpegs / "train" / "dog" / "0.png")
     assert "must hold the same classes; only one of them has dog" in refused(launch, tmp_path, *arguments)
 
