@@ -15,7 +15,7 @@ from gacsnn.report.chart import Chart
 from gacsnn.report.pages import Section, Tile, figures, plain, said
 from gacsnn.report.rows import Row
 from gacsnn.report.seeds import best_row, mean_of, named, seed_table
-from gacsnn.report.trial_table import STATES
+from gacsnn.report.trial_table import STATES, state_of
 from gacsnn.report.trials import Tried, short
 from gacsnn.report.words import word
 from gacsnn.runtime.console import duration
@@ -80,7 +80,7 @@ def tiles(
     by_seed: Sequence[Row],
 ) -> list[Tile]:
     """How many trials, the best of them, how long they took. With seeds the best mean, as no single trial is the best."""
-    states = [one.trial.state.name for one in tried]
+    states = [state_of(one.trial) for one in tried]
     counts = [f"{states.count(state):,} {said}" for state, said in STATES.items() if state in states]
     found = [Tile("trials", f"{len(tried):,}", ", ".join(counts) or "no trials yet")]
     name, higher = objectives[0], study.directions[0] == optuna.study.StudyDirection.MAXIMIZE

@@ -17,6 +17,9 @@ from gacsnn.runtime.files import write_text
 
 FILE = "study.json"
 
+# How the folder of a sweep begins that confirms another, within that one's.
+CONFIRMS = "confirm-"
+
 # The tables that a study of any version of Optuna's has.
 TABLES = {"studies", "study_user_attributes", "trials", "trial_params", "trial_user_attributes", "trial_values"}
 
@@ -115,7 +118,9 @@ def check_database(url: str, writes: bool = False) -> None:
     if reason is None and writes and not os.access(file, os.W_OK):
         reason = "cannot be written (no permission)"
     if reason is not None:
-        raise InputError(f"hydra.sweeper.storage={url}: the study's file {reason}; the runs beside it are as they were")
+        raise InputError(
+            f"hydra.sweeper.storage={url}: the study's file {reason}; put a copy of it back, or begin another study: the runs beside it stay as they are"
+        )
 
 
 def fault(file: Path, is_sqlite: bool) -> str | None:

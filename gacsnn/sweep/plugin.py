@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from gacsnn.errors import MachineError
 from gacsnn.runtime.console import log, speak
+from gacsnn.runtime.signals import StopRequested
 from gacsnn.sweep.grid import GridConf, GridSweeper
 from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
 from gacsnn.sweep.trial import Check, as_job, check_folder
@@ -79,7 +80,7 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.budget import is_spent
         from gacsnn.sweep.claims import line_up_failed
         from gacsnn.sweep.compose import composer
-        from gacsnn.sweep.conclude import conclude, test_best
+        from gacsnn.sweep.conclude import conclude, say_stopped, test_best
         from gacsnn.sweep.confirm import check_seeds, is_over, work
         from gacsnn.sweep.jobs import in_folder
         from gacsnn.sweep.loop import Sweep
@@ -123,16 +124,21 @@ class StudySweeper(Sweeper):
             log.info(f"study {sweep.name}: trials that failed and are lined up again: {count}")
         if index is None:
             log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")
-        if script is not None or (sweep.local and options.n_jobs > 1 and index is None):
-            with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:
-                if script is not None:
-                    run_array(sweep, script, bar.watch)
-                else:
-                    supervise(options.n_jobs, self.config.hardware.processes, bar.watch, in_folder(folder))
-        else:
-            work(sweep, at_once=1 if sweep.local else options.n_jobs)
-        if index is None:
-            conclude(sweep)
+        try:
+            if script is not None or (sweep.local and options.n_jobs > 1 and index is None):
+                with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:
+                    if script is not None:
+                        run_array(sweep, script, bar.watch)
+                    else:
+                        supervise(options.n_jobs, self.config.hardware.processes, bar.watch, in_folder(folder))
+            else:
+                work(sweep, at_once=1 if sweep.local else options.n_jobs)
+            if index is None:
+                conclude(sweep)
+        except (KeyboardInterrupt, StopRequested):
+            if index is None:
+                say_stopped(sweep)
+            raise
 
     def examine(self, search: "Search", compose: "Compose", folder: Path) -> None:
         """Check the ends of the search space as runs on this machine, where trials run here.

@@ -7,6 +7,7 @@ from typing import Any
 
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
+from gacsnn.sweep.about import CONFIRMS
 
 # What a run of a sweep is checked with, besides its own ranges: its config, and the options that were set; raises InputError.
 Check = Callable[[Config, Collection[str]], object]
@@ -20,6 +21,11 @@ def trial_number(hydra: Any) -> int | None:
     """The number of the trial that this job is, if its sweep made it one; what the environment says beside that is not ours."""
     number = hydra.job.env_set.get(TRIAL)
     return None if number is None else int(number)
+
+
+def name_of(folder: Path, number: int) -> str:
+    """A trial in the lines of a sweep; one that confirms others says so, because those have numbers, too."""
+    return f"{folder.name}/{number}" if folder.name.startswith(CONFIRMS) else f"trial {number}"
 
 
 def check_job(config: Config) -> None:
@@ -58,11 +64,11 @@ def check_plan(hydra: Any, config: Config) -> None:
         )
 
 
-def reporter_of_job(hydra: Any, number: int) -> Callable[[Mapping[str, Any]], None]:
+def reporter_of_job(hydra: Any, number: int, epochs: int) -> Callable[[Mapping[str, Any]], None]:
     """What the run of a trial calls after each epoch. Found through the job's own config, on whatever machine."""
     from gacsnn.sweep.reporter import open_reporter  # brings optuna, which only a trial wants
 
-    return open_reporter(hydra, number)
+    return open_reporter(hydra, number, epochs)
 
 
 def objective(hydra: Any, result: Mapping[str, Any]) -> Any:
