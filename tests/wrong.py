@@ -84,6 +84,32 @@ WRONG: dict[tuple[str, ...], str] = {
     ("batch_size=1000000000000",): "should be less than or equal to 1000000",
     ("epochs=1000000000000000000",): "should be less than or equal to 1000000",
     ("keep_checkpoints=1000000000000",): "should be less than or equal to 1000",
+    # What no machine holds
+    ("T=10000", "batch_size=1000000", "hardware=cpu"): "T=10000 batch_size=1000000, ",
+    ("model=resnet34", "model.width=100", "hardware=cpu"): "model.width=100: the weights alone take at least ",
+    ("dataset=synthetic", "dataset.images=1000000000"): "dataset.size=32: to draw them takes at least ",
+    (
+        "-m",
+        "T=1,10000",
+        "batch_size=10000",
+        "hardware=cpu",
+    ): "take a smaller T, batch_size or model.width (job 1 of the grid",
+    ("-m", "sweeps=t_lr", "T=1,10000", "batch_size=10000", "hardware=cpu"): "T=10000 batch_size=10000, ",
+    # Data that is not there, also of a grid and of a search, before the first run
+    ("dataset=cifar10",): "the files of cifar10 are missing or damaged; dataset.download=true fetches them",
+    ("-m", "T=1,2", "dataset=cifar100"): "the files of cifar100 are missing or damaged",
+    ("-m", "sweeps=t_lr", "dataset=cifar10"): "the files of cifar10 are missing or damaged",
+    ("-m", "sweeps=t_lr", "dataset=image_folder"): "no such folder; give the one that holds train/ or class folders",
+    ("-m", "sweeps=t_lr", "checkpoint=nope"): "checkpoint=nope: no such file",
+    ("-m", "sweeps=t_lr", "output_dir="): "a trial of a search has a folder of its own",
+    ("-m", "sweeps=t_lr", "resume="): "a trial of a search has a folder of its own",
+    ("-m", "sweeps=t_lr", "hydra.sweep.dir=/dev/null/sweep"): "cannot be written (/dev/null is a file)",
+    # A searched value that is wrong, wherever it stands
+    ("-m", "sweeps=t_lr", "optimizer.lr=interval(-1,1)"): "optimizer.lr=-1.0: should be greater than 0",
+    ("-m", "sweeps=t_lr", "model=resnet8,nonsense"): "model=nonsense: no such model",
+    ("-m", "sweeps=t_lr", "seed=choice(1,abc)"): "seed=abc: should be a valid integer",
+    ("-m", "sweeps=t_lr", "seed=1,2,3,4,5,6,7,8,9,10,11,-3,13,14"): "seed=-3: should be greater than or equal to 0",
+    ("-m", "sweeps=t_lr", "seed=4294967295", "hydra.sweeper.repeats=2"): "with 1 more seeds it passes the last",
     # Grids: the job that is wrong, before the first
     ("-m", "T=1,abc"): "T=abc: should be a valid integer (job 1 of the grid: T=abc)",
     ("-m", "T=1,0", "seed=1,2"): "(job 2 of the grid: T=0 seed=1)",

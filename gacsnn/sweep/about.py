@@ -119,7 +119,8 @@ def check_database(url: str, writes: bool = False) -> None:
         reason = "cannot be written (no permission)"
     if reason is not None:
         raise InputError(
-            f"hydra.sweeper.storage={url}: the study's file {reason}; put a copy of it back, or begin another study: the runs beside it stay as they are"
+            f"hydra.sweeper.storage={url}: the study's file {reason}; put a copy of it back, or begin another study: the runs "
+            "beside it stay as they are"
         )
 
 

@@ -93,17 +93,25 @@ def stored_study(name: str, storage: BaseStorage, url: str, said: str) -> optuna
         InputError: one line that begins with what is `said`, when it is not there, or cannot be read.
     """
     try:
-        study = optuna.load_study(study_name=name, storage=storage)
-        study.get_trials(deepcopy=False)
-        assert len(study.directions) > 0
-        assert study.user_attrs is not None
-    except KeyError:
-        raise InputError(f"{said}: the storage {shown(url)} has no study {name}") from None
+        found = is_there(name, storage)
+        study = optuna.load_study(study_name=name, storage=storage) if found else None
+        if study is not None:
+            study.get_trials(deepcopy=False)
     except GacsnnError:
         raise
     except Exception as error:  # whatever Optuna makes of numbers and words that are none of its own
         raise InputError(f"{said}: the storage {shown(url)} is damaged ({first_line(error)})") from None
+    if study is None:
+        raise InputError(f"{said}: the storage {shown(url)} has no study {name}")
     return study
+
+
+def is_there(name: str, storage: BaseStorage) -> bool:
+    try:
+        storage.get_study_id_from_name(name)
+    except KeyError:
+        return False
+    return True
 
 
 def run_of(trial: FrozenTrial, folder: Path) -> Path:
