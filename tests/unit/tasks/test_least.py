@@ -1,15 +1,17 @@
 """The least that a run holds: never more than it does, and not so little that nothing is refused."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from program import ROOT, TINY, config
 
 from gacsnn.data import load_splits
 from gacsnn.errors import InputError
 from gacsnn.runtime import host
 from gacsnn.runtime.datasets import training_images
-from gacsnn.tasks import least
+from gacsnn.tasks import experiment, least
 from gacsnn.tasks.experiment import parameter_count, prepare
 from gacsnn.training.memory import peak_of
 
@@ -90,3 +92,18 @@ def test_the_limit_of_a_jobs_control_group_counts(tmp_path: Path, monkeypatch: p
     assert 2**20 < host.in_all() < 2**60
     monkeypatch.setattr(host, "limits", lambda: [2**21])
     assert host.in_all() < 2**21 + host.meminfo()["MemTotal"] + host.meminfo().get("SwapTotal", 0)
+
+
+def test_what_a_gpu_is_to_hold_is_held_against_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "on_gpu", lambda _: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=2**30))
+    monkeypatch.setattr(least, "may_have_gpu", lambda: True)
+    large = config("T=100", "batch_size=512", "model.width=1")
+    assert least.large_for_gpu(large)
+    least.check_host(large)
+    with pytest.raises(InputError, match=r"a step takes at least \S+ GiB, and the GPU has 1 GiB; take a smaller T"):
+        experiment.check_gpu_memory(large)
+    experiment.check_gpu_memory(
+        large.model_copy(update={"hardware": large.hardware.model_copy(update={"processes": 64})})
+    )
+    assert not least.large_for_gpu(config())
