@@ -24,7 +24,7 @@ import torch
 import yaml
 from program import FOLDER, ROOT, SEARCH, SMALL, read_metrics, read_result, start
 from studies import check_whole
-from watched import PATIENCE, OnTerminal, children, finished, has_begun, kill, marked, new_mark
+from watched import PATIENCE, OnTerminal, children, finished, forks, has_begun, kill, marked, new_mark
 
 # A run by two processes that takes seconds: its steps, its saves and its evaluations are all long enough to be hit.
 RUN = (
@@ -41,10 +41,13 @@ STORM = ("-m", *SEARCH, f"epochs={EPOCHS}", "hydra.sweeper.n_jobs=2")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 MOMENTS = ("before launch.py", "before a save", "after a save", "at its end")
 COMMANDS = {
-    "run": (*SMALL, "hardware.workers=1", "output_dir=run"),
+    "run": (*SMALL, "output_dir=run"),
+    "loaders": (*SMALL, "hardware.workers=2", "output_dir=run"),
     "group": (*SMALL, "hardware.processes=2", "output_dir=run"),
     "sweep": ("-m", *SEARCH, "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2"),
 }
+# The longest delay, in seconds, of a signal to a run with loaders, after the first of them starts.
+AFTER_LOADERS = 1.0
 
 
 # Runs
@@ -260,11 +263,14 @@ def send(pid: int, number: signal.Signals) -> None:
 def signalled(folder: Path, kind: str, numbers: Sequence[signal.Signals], at: float, gap: float) -> str:
     """Send a command one signal so many seconds after its start, or two with a gap, and see that it ends and goes on later.
 
+    Where there are loaders, the seconds are counted from the start of the first: that moment would hardly be met by chance.
     Returns where it was: before Python had begun with launch.py, before or after its first save, or at its end.
     """
     arguments, run, first = COMMANDS[kind], folder / "run", numbers[0]
     mark = new_mark()
     process = start(folder, *arguments, before=("env", mark))
+    while kind == "loaders" and process.poll() is None and not (has_begun(process.pid) and forks(process.pid)):
+        time.sleep(0.001)
     with suppress(subprocess.TimeoutExpired):
         process.wait(at)
     began, ended = has_begun(process.pid), process.poll() is not None

@@ -70,6 +70,18 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def forks(pid: int) -> list[int]:
+    """The children that are copies of their parent: loaders, and no other program."""
+
+    def command(pid: int) -> bytes:
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return b""
+
+    return [child for child in children(pid) if command(child) == command(pid) != b""]
+
+
 def has_begun(pid: int) -> bool:
     """Whether Python has come to the first line of launch.py, which holds signals back until they have handlers."""
     with suppress(OSError):

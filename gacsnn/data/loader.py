@@ -5,6 +5,7 @@ worker processes nor an interruption changes a run. Of several processes that tr
 each batch, which is the same however many they are.
 """
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,9 +17,37 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from gacsnn.data.images import Images
 from gacsnn.data.seeds import seed_of
 from gacsnn.runtime.ranks import ALONE, Rank
-from gacsnn.runtime.signals import leave_signals_to_parent
+from gacsnn.runtime.signals import leave_signals_to_parent, uninterrupted
 
-Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class Loader(DataLoader[Batch]):
+    """PyTorch's own, whose worker processes end whatever comes while they start or end.
+
+    They ignore signals, and Python waits for its children at its end: for one that the loader does not know of, forever.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        if not self.num_workers or self._iterator is not None:
+            return super().__iter__()
+        before = set(multiprocessing.active_children())
+        with uninterrupted():
+            try:
+                return super().__iter__()
+            except BaseException:  # there may be no room for another process
+                for worker in set(multiprocessing.active_children()) - before:
+                    worker.kill()
+                raise
+
+    def end_workers(self) -> None:
+        """Left to the garbage collector, they may outlive a Ctrl-C, and torch then reports them as killed."""
+        if self._iterator is None or not self.num_workers:
+            return
+        with uninterrupted():
+            self._iterator._shutdown_workers()  # type: ignore[attr-defined]
+            for worker in self._iterator._workers:  # type: ignore[attr-defined]
+                worker.kill()  # torch has waited for it, and sent it a signal that it ignores
 
 
 def slice_of(count: int, rank: Rank) -> slice:
@@ -32,7 +61,7 @@ def shares_of(count: int, size: int) -> list[int]:
     return [each.stop - each.start for each in slices]
 
 
-class Keyed(Dataset[tuple[Tensor, Tensor, Tensor]]):
+class Keyed(Dataset[Batch]):
     """Images, labels and, as the key of what else is drawn for an image, the seed of its augmentation."""
 
     def __init__(self, images: Images) -> None:
@@ -41,11 +70,11 @@ class Keyed(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, item: tuple[int, int]) -> Batch:
         return *self.images[item], torch.tensor(item[1])
 
 
-def collate(shape: torch.Size, items: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+def collate(shape: torch.Size, items: list[Batch]) -> Batch:
     """As PyTorch's own; and of no items, images of this shape."""
     if items:
         return default_collate(items)
@@ -93,7 +122,7 @@ def batches(
 
     `batch_size` is that of all processes together. Its worker processes end with the context.
     """
-    loader: Loader = DataLoader(
+    loader = Loader(
         Keyed(images),
         batch_sampler=EpochBatchSampler(len(images), batch_size, shuffle, seed, rank),
         collate_fn=partial(collate, images[0, 0][0].shape) if rank.size > 1 else None,
@@ -106,9 +135,7 @@ def batches(
     try:
         yield loader
     finally:
-        # Left to the garbage collector, they may outlive a Ctrl-C, and torch then reports them as killed.
-        if loader._iterator is not None and workers:
-            loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+        loader.end_workers()
 
 
 def image_count(loader: Loader) -> int:

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from gacsnn.runtime.console import Progress, duration, log
 from gacsnn.runtime.run_dir import OnEpochEnd, RunDirectory
 from gacsnn.runtime.signals import StopRequested, requested, stop_between_steps, stop_if_requested
 from gacsnn.training import checkpoint
+from gacsnn.training.board import summary_writer
 from gacsnn.training.metrics import evaluate
 from gacsnn.training.parallel import settle
 from gacsnn.training.saving import Saver
@@ -45,13 +46,10 @@ def train(
         StopRequested: on a signal that asks to stop, and after `max_minutes`, when what was done is saved.
         OSError: when something cannot be written, perhaps some steps later.
     """
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, and only wanted here
-
     config, state = trainer.config, trainer.state
     clock = Clock(state, config.save_every_minutes, config.max_minutes)
-    board = SummaryWriter(str(run_dir.tensorboard), purge_step=state.epoch + 1) if run_dir.writes else None
     with (
-        nullcontext() if board is None else closing(board),
+        summary_writer(run_dir.tensorboard, state.epoch + 1) if run_dir.writes else nullcontext() as board,
         stop_between_steps(),
         Saver(run_dir, config.keep_checkpoints) as saver,
     ):

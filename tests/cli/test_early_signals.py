@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import ROOT, TINY, start, wait_for
+from program import ROOT, TINY, Launch, start, wait_for
 from watched import children, finished, new_mark
 
 # The program, which sends itself signals as it imports a module for the first time.
@@ -43,6 +43,23 @@ AS_AN_ERROR = AS_IT_IMPORTS.replace(
             for number in numbers:
 """,
 )
+
+# The program, in which each loader's worker sends signals to itself and to its parent as it starts.
+AS_LOADERS_START = """
+import os, runpy, sys
+
+program, numbers = sys.argv[1], [int(number) for number in sys.argv[2].split(",")]
+parent = os.getpid()
+
+def hit():
+    for pid in (parent, os.getpid()):
+        for number in numbers:
+            os.kill(pid, number)
+
+os.register_at_fork(after_in_child=hit)
+sys.argv = [program, *sys.argv[3:]]
+runpy.run_path(program, run_name="__main__")
+"""
 
 # The program, which sends itself a signal as Python ends: as exit functions are called, or as Python takes itself apart.
 AS_IT_ENDS = """
@@ -104,6 +121,27 @@ def test_what_a_library_makes_of_a_signal_is_no_error_of_the_users(module: str, 
     done = run(tmp_path, AS_AN_ERROR, module, str(int(signal.SIGTERM)), *TINY)
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("numbers", ["2,2", "15"])
+@pytest.mark.parametrize("task", ["train", pytest.param("evaluate", marks=pytest.mark.slow)])
+def test_signals_while_loaders_start_end_the_program_and_them(
+    task: str, numbers: str, launch: Launch, tmp_path: Path
+) -> None:
+    """They hung it: a loader's worker of which the loader did not know yet was waited for at the end, and ignored signals."""
+    assert launch(*TINY, "output_dir=done").code == 0
+    options = TINY if task == "train" else ("task=evaluate", "checkpoint=done/checkpoints/best.pt", "hardware=cpu")
+    mark = new_mark()
+    command = ("env", mark, sys.executable, "-c", AS_LOADERS_START, str(ROOT / "launch.py"), numbers)
+    process = subprocess.Popen(
+        [*command, *options, "hardware.workers=2", "output_dir=run"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    said = finished(process, mark, 60)
+    assert process.returncode == CODES[signal.Signals(int(numbers.split(",")[0]))], said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert not (tmp_path / "run" / "result.json").exists()
 
 
 @pytest.mark.parametrize("number", CODES)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from program import Launch
-from storms import AIMS, COMMANDS, RUN, SIGNALS, check_retried, killed_run, signalled, storm
+from storms import AFTER_LOADERS, AIMS, COMMANDS, RUN, SIGNALS, check_retried, killed_run, signalled, storm
 
 
 def killed_again_and_again(launch: Launch, folder: Path, kills: list[tuple[str, str]], seed: int) -> int:
@@ -24,6 +24,7 @@ def test_kills_anywhere_in_a_run_by_two_processes_cost_no_bit(launch: Launch, tm
     assert killed_again_and_again(launch, tmp_path, kills, 1) >= len(kills) - 2
 
 
+@pytest.mark.slow
 def test_a_storm_over_a_sweep_loses_and_doubles_nothing(tmp_path: Path) -> None:
     victims, _ = storm(tmp_path, 4, 4, random.Random(0), longest=3.0)
     assert victims.total() == 4
@@ -41,7 +42,8 @@ def signals(kind: str, folder: Path, count: int, seed: int) -> None:
     for index in range(count):
         numbers = generator.choices(SIGNALS[:3], k=1) * 2 if index % 3 == 2 else generator.choices(SIGNALS)
         (folder / str(index)).mkdir()
-        signalled(folder / str(index), kind, numbers, 4 * generator.random() ** 2, generator.uniform(0, 0.3))
+        longest = AFTER_LOADERS if kind == "loaders" else 4
+        signalled(folder / str(index), kind, numbers, longest * generator.random() ** 2, generator.uniform(0, 0.3))
 
 
 @pytest.mark.parametrize("kind", ["run", pytest.param("group", marks=pytest.mark.slow)])
