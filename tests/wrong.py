@@ -115,6 +115,7 @@ WRONG: dict[tuple[str, ...], str] = {
     ("-m", "T=1,0", "seed=1,2"): "(job 2 of the grid: T=0 seed=1)",
     ("-m", "T=six,2"): "T=six: should be a valid integer (job 0 of the grid: T=six)",
     ("-m", "T=0"): "T=0: should be greater than or equal to 1",
+    ("-m", "seed=range(0,4000000000)"): "makes a grid of more than 100,000 runs",
     ("-m", "T=${nope},1"): "Interpolation key 'nope' not found",
     ("-m", "T=range(3,1)"): "T=range(3,1): holds no value",
     ("-m", "optimizer.lr=interval(0.1,0.2)"): "a grid is of single values; a search has ranges",

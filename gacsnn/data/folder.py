@@ -29,7 +29,10 @@ def load(options: Folder) -> Splits:
 
 def scan(folder: Path, classes: Sequence[str], options: Folder) -> Images:
     """The images below each class folder, sorted by name."""
-    found = make_dataset(folder, {name: label for label, name in enumerate(classes)}, SUFFIXES)
+    try:
+        found = make_dataset(folder, {name: label for label, name in enumerate(classes)}, SUFFIXES)
+    except FileNotFoundError as error:  # a class that was emptied meanwhile
+        raise InputError(f"{folder}: {str(error).splitlines()[0]}") from None
     files, labels = zip(*found, strict=True)
     images = Images(files, torch.tensor(labels))
     return checked(images, options) if options.check_images else images

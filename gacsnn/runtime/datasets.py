@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from gacsnn.config.schema import AnyDataset, Cifar, Digits, Folder, Synthetic
@@ -83,6 +84,12 @@ def classes_in(folder: Path) -> list[str]:
     Raises:
         InputError: when they are fewer than two, one is empty, or they cannot be read.
     """
+    return list(listed(folder, folder.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def listed(folder: Path, _changed: int) -> tuple[str, ...]:
+    """The same, looked at once for all jobs of a grid, until a class comes or goes: on a shared disk it takes seconds."""
     try:
         classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         empty = [name for name in classes if not any(True for _ in images_in(folder / name))]
@@ -97,7 +104,7 @@ def classes_in(folder: Path) -> list[str]:
         raise InputError(
             f"{folder}: no image in the class folders {', '.join(empty[:5])}; taken for images are {', '.join(SUFFIXES)}"
         )
-    return classes
+    return tuple(classes)
 
 
 def images_in(folder: str | Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A plain grid (`-m T=2,4 seed=1,2`): Hydra's own sweeper, but all jobs are checked before the first."""
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from hydra.core.override_parser.types import Override
 from gacsnn.errors import InputError
 from gacsnn.sweep.compose import composer
 from gacsnn.sweep.trial import Check, as_job, check_folder, check_job, unwritable
+
+# Runs of a plain grid, all of which are composed before the first.
+MOST_JOBS = 100_000
 
 
 @dataclass
@@ -78,13 +82,25 @@ class GridSweeper(BasicSweeper):
 
 
 def check_ranges(overrides: Sequence[Override]) -> None:
-    """Raises InputError for a range without values, which makes a grid without jobs, and for one that has no single values."""
+    """Raises InputError for a range without values, which makes a grid without jobs, for one that has no single values, and for
+    more jobs than anyone runs, of which a list could not be held.
+    """
+    jobs = 1
     for override in overrides:
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise InputError(
                 f"{override.input_line}: a grid is of single values; a search has ranges, with sweeps=NAME or hydra/sweeper=study"
             )
-        if override.is_sweep_override() and not any(True for _ in override.sweep_iterator()):
+        if not override.is_sweep_override():
+            continue
+        count = sum(1 for _ in itertools.islice(override.sweep_iterator(), MOST_JOBS + 1))
+        if count == 0:
             raise InputError(
                 f"{override.input_line}: holds no value; a range ends before its second number, as range(1,4)"
+            )
+        jobs *= count
+        if jobs > MOST_JOBS:
+            raise InputError(
+                f"{override.input_line}: makes a grid of more than {MOST_JOBS:,} runs; a search draws some of them, with "
+                "hydra/sweeper=study"
             )
