@@ -128,6 +128,8 @@ def training_images(options: AnyDataset, most: int) -> int:
         count, held_out = CIFAR_TRAINING, 0.0
     elif isinstance(options, Synthetic):
         count, held_out = options.images, 0.2
+    elif not isinstance(options, Folder):
+        return 1  # of another data set nothing is known here, and one image is the least
     else:
         folder, *others = class_folders(options)
         held_out = 0.0 if others else options.test
@@ -137,7 +139,9 @@ def training_images(options: AnyDataset, most: int) -> int:
 
 
 def side_of(options: AnyDataset) -> int:
-    """Of the square that the network sees, pixels."""
+    """Of the square that the network sees, pixels; at least 1, where nothing is known of the data set here."""
     if isinstance(options, Digits):
         return DIGITS_SIDE
-    return CIFAR_SIDE if isinstance(options, Cifar) else options.size
+    if isinstance(options, Cifar):
+        return CIFAR_SIDE
+    return options.size if isinstance(options, Folder | Synthetic) else 1
