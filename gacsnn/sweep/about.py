@@ -140,7 +140,7 @@ def fault(file: Path, is_sqlite: bool) -> str | None:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.OperationalError:
         return None
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         return f"is damaged ({error})"
     if found != "ok":
         return f"is damaged ({str(found).splitlines()[0]})"

@@ -96,6 +96,7 @@ def stored_study(name: str, storage: BaseStorage, url: str, said: str) -> optuna
         found = is_there(name, storage)
         study = optuna.load_study(study_name=name, storage=storage) if found else None
         if study is not None:
+            dict(study.user_attrs)
             study.get_trials(deepcopy=False)
     except GacsnnError:
         raise

@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 from gacsnn.errors import InputError
+from gacsnn.report.study import show
 from gacsnn.sweep.about import is_begun, read_about, write_about
 from gacsnn.sweep.storage import load_study
 
@@ -74,6 +75,7 @@ def of_another(path: Path) -> None:
         (run_sql("DROP TABLE trials"), "the study's file is damaged: it lacks the table trials"),
         (run_sql("UPDATE studies SET study_name = 'x'"), "has no study s"),
         (run_sql("UPDATE trial_user_attributes SET value_json = '{'"), "is damaged (JSONDecodeError: "),
+        (run_sql("UPDATE study_user_attributes SET value_json = '{'"), "is damaged (JSONDecodeError: "),
         (run_sql("UPDATE trial_params SET distribution_json = '{}'"), "is damaged ("),
         (run_sql("UPDATE trials SET state = 'ASLEEP'"), "is damaged ("),
         (
@@ -118,3 +120,19 @@ def test_a_folder_holds_the_trials_of_one_study(folder: Path, tmp_path: Path) ->
         is_begun(folder, "other")
     with pytest.raises(InputError, match="no sweep in this folder"):
         read_about(tmp_path / "new")
+
+
+def test_flipped_bits_are_shown_or_refused_and_nothing_else(folder: Path) -> None:
+    content = (folder / "study.db").read_bytes()
+    refused: list[str] = []
+    for seed in range(15):
+        generator, damaged = random.Random(seed), bytearray(content)
+        for _ in range(generator.choice([1, 10, 40])):
+            damaged[generator.randrange(len(damaged))] ^= 1 << generator.randrange(8)
+        (folder / "study.db").write_bytes(damaged)
+        try:
+            show(folder)
+        except InputError as error:
+            refused.append(str(error))
+    assert 2 < len(refused) < 15
+    assert not [line for line in refused if "\n" in line]
