@@ -173,6 +173,8 @@ def is_away(error: BaseException) -> bool:
         OSError,
     )
     while cause is not None:
+        if "Could not decode to UTF-8" in str(cause):  # sqlite3 calls it operational, and it stays as it is
+            return False
         if isinstance(cause, passing) or getattr(cause, "connection_invalidated", False):
             return True
         cause = cause.__cause__

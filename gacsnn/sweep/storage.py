@@ -92,6 +92,7 @@ def stored_study(name: str, storage: BaseStorage, url: str, said: str) -> optuna
     Raises:
         InputError: one line that begins with what is `said`, when it is not there, or cannot be read.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what is wrong is said below, in one line
     try:
         found = is_there(name, storage)
         study = optuna.load_study(study_name=name, storage=storage) if found else None
@@ -102,6 +103,8 @@ def stored_study(name: str, storage: BaseStorage, url: str, said: str) -> optuna
         raise
     except Exception as error:  # whatever Optuna makes of numbers and words that are none of its own
         raise InputError(f"{said}: the storage {shown(url)} is damaged ({first_line(error)})") from None
+    finally:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
     if study is None:
         raise InputError(f"{said}: the storage {shown(url)} has no study {name}")
     return study
