@@ -46,7 +46,7 @@ def run_composed(composed: "DictConfig") -> Any:
     from gacsnn.run import run
     from gacsnn.runtime import console
     from gacsnn.sweep.mistakes import one_line
-    from gacsnn.sweep.trial import check_job, check_plan, objective, reporter_of_job, trial_number
+    from gacsnn.sweep.trial import check_job, check_plan, name_of, objective, reporter_of_job, trial_number
     from gacsnn.tasks.checks import AUTO
 
     hydra = HydraConfig.get()
@@ -62,9 +62,10 @@ def run_composed(composed: "DictConfig") -> Any:
         if hydra.mode == RunMode.MULTIRUN:
             check_job(config)
             check_plan(hydra, config)
-        on_epoch_end = None if trial is None else reporter_of_job(hydra, trial)
+        on_epoch_end = None if trial is None else reporter_of_job(hydra, trial, config.epochs)
         quiet = trial is not None and not hydra.sweeper.verbose
-        with console.labelled(console.label if trial is None else f"trial {trial}: "), console.hush(quiet):
+        label = console.label if trial is None else f"{name_of(Path(hydra.sweep.dir), trial)}: "
+        with console.labelled(label), console.hush(quiet):
             result = run(config, overridden, on_epoch_end)
             return result if config.plan else objective(hydra, result)
     except OmegaConfBaseException as error:
@@ -114,14 +115,14 @@ def command_line() -> int:
 
     from gacsnn.config.schema import options_help
     from gacsnn.errors import GacsnnError, InputError
-    from gacsnn.run import check
+    from gacsnn.run import check_job
     from gacsnn.runtime.ranks import this_rank
     from gacsnn.sweep.compose import checked_values
     from gacsnn.sweep.mistakes import one_line
     from gacsnn.sweep.plugin import register
     from gacsnn.sweep.typed import read
 
-    register(check)
+    register(check_job)
     OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
     try:
         typed = read(sys.argv[1:])

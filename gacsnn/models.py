@@ -1,16 +1,12 @@
-"""MS-ResNets (membrane-shortcut residual spiking networks) as tables of stages, and `create_model`.
+"""MS-ResNets (membrane-shortcut residual spiking networks): `create_model` builds what a table of stages (`networks.py`) says.
 
-Sources: Qiu et al., "Gated Attention Coding", AAAI 2024 (arXiv 2308.06582), for CIFAR-18 and ImageNet-18/34; Hu et al.,
-"Advancing Spiking Neural Networks toward Deep Residual Learning" (MS-ResNet), for ImageNet-104; the Max-Former paper
-(arXiv 2505.18608) for `max_resnet18`. Inside, activations
-are [T, B, C, H, W]: T first, so that T*B is one batch of a convolution.
+Inside, activations are [T, B, C, H, W]: T first, so that T*B is one batch of a convolution.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,83 +16,9 @@ from torch.utils.checkpoint import checkpoint
 from gacsnn import draws
 from gacsnn.batchnorm import BatchNorm2d, again
 from gacsnn.encoders import ENCODERS, Encoder, LayerInput, convolutions, per_frame, within
-from gacsnn.errors import InputError, no_such
+from gacsnn.errors import InputError
+from gacsnn.networks import LAYOUTS, STEM_WIDTH, Layout, Stage, choice, find_network, scaled
 from gacsnn.neuron import LIF, NEURONS
-
-
-class Stage(NamedTuple):
-    width: int
-    blocks: int
-    stride: int
-
-
-@dataclass(frozen=True)
-class Network:
-    """What a name means in one layout. Widths are those of width multiplier 1."""
-
-    stages: tuple[Stage, ...]
-    stem: str
-    pooled_shortcut: bool = False
-    max_pool: bool = False
-    dropout: float = 0.0
-    neuron: str | None = None  # where it is not the layout's
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What all networks for one kind of input share."""
-
-    neuron: str
-    bn_weight: float
-    last_bn_weight: float
-    kaiming: bool
-    networks: Mapping[str, Network]
-
-
-def stages(*rows: tuple[int, int, int]) -> tuple[Stage, ...]:
-    return tuple(Stage(*row) for row in rows)
-
-
-def halving(*blocks: int) -> tuple[Stage, ...]:
-    """The ImageNet stages: widths 64, 128, 256, 512, each halving the resolution."""
-    return tuple(Stage(64 * 2**i, count, 2) for i, count in enumerate(blocks))
-
-
-STEM_WIDTH = 64
-
-LAYOUTS = {
-    # Small images, from 8x8 on. resnet18 and max_resnet18 are the papers'; the other rows are ours in their manner.
-    "cifar": Layout(
-        neuron="cifar",
-        bn_weight=1.0,
-        last_bn_weight=1.0,
-        kaiming=False,
-        networks={
-            "resnet8": Network(stages((128, 1, 1), (256, 1, 2), (512, 1, 2)), stem="conv3"),
-            "resnet18": Network(stages((128, 3, 1), (256, 3, 2), (512, 2, 2)), stem="conv3"),
-            "resnet34": Network(stages((128, 5, 1), (256, 6, 2), (512, 5, 2)), stem="conv3"),
-            "resnet104": Network(
-                stages((128, 11, 1), (256, 32, 2), (512, 8, 2)), stem="conv3", pooled_shortcut=True, dropout=0.2
-            ),
-            "max_resnet18": Network(
-                stages((128, 3, 1), (256, 3, 2), (512, 2, 2)), stem="conv3", max_pool=True, neuron="cifar_detached"
-            ),
-        },
-    ),
-    # Images of 224x224 or so. resnet8 is ours, the others the papers'.
-    "imagenet": Layout(
-        neuron="imagenet",
-        bn_weight=0.5,
-        last_bn_weight=0.0,
-        kaiming=True,
-        networks={
-            "resnet8": Network(halving(1, 1, 1), stem="conv7"),
-            "resnet18": Network(halving(2, 2, 2, 2), stem="conv7"),
-            "resnet34": Network(halving(3, 4, 6, 3), stem="conv7"),
-            "resnet104": Network(halving(3, 8, 32, 8), stem="conv3x3", pooled_shortcut=True, dropout=0.2),
-        },
-    ),
-}
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
@@ -296,10 +218,7 @@ def create_model(
     rows = network.stages if stages is None else tuple(Stage(*row) for row in stages)
     lif = partial(LIF, **(NEURONS[network.neuron or kind.neuron] if neuron is None else neuron))
 
-    def scaled(channels: int) -> int:
-        return max(1, round(channels * width))
-
-    channels = scaled(STEM_WIDTH)
+    channels = scaled(STEM_WIDTH, width)
     make_encoder = ENCODERS[choice("encoder", encoder, ENCODERS)]
     stem = nn.Sequential(*STEMS[network.stem](channels), BatchNorm2d(channels, T if make_encoder.static else 1))
     code = make_encoder(stem, channels, T, lif, **(encoder_options or {}))
@@ -308,25 +227,15 @@ def create_model(
         stage = []
         for index in range(row.blocks):
             stride = row.stride if index == 0 else 1
-            stage.append(Block(channels, scaled(row.width), stride, lif, network.pooled_shortcut, network.max_pool))
-            channels = scaled(row.width)
+            stage.append(
+                Block(channels, scaled(row.width, width), stride, lif, network.pooled_shortcut, network.max_pool)
+            )
+            channels = scaled(row.width, width)
         blocks.append(nn.Sequential(*stage))
     head = Head(channels, num_classes, lif, network.dropout)
     model = SpikingResNet(code, nn.Sequential(*blocks), head, T, layout, name)
     initialise(model, kind)
     return model
-
-
-def find_network(name: str, layout: str) -> Network:
-    """What a name means in a layout.
-
-    Raises:
-        ValueError: when there is no such network.
-    """
-    networks = LAYOUTS[layout].networks
-    if name not in networks and any(name in other.networks for other in LAYOUTS.values()):
-        raise InputError(f"model={name}: there is none in the layout {layout}; choose one of {', '.join(networks)}")
-    return networks[choice("model", name, networks)]
 
 
 def initialise(model: nn.Module, layout: Layout) -> None:
@@ -339,9 +248,3 @@ def initialise(model: nn.Module, layout: Layout) -> None:
     for module in model.modules():
         if isinstance(module, Block):
             nn.init.constant_(module.bn2.weight, layout.last_bn_weight)
-
-
-def choice(option: str, name: str, table: Mapping[str, object]) -> str:
-    if name not in table:
-        raise InputError(no_such(option, name, table))
-    return name

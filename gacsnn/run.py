@@ -8,6 +8,7 @@ from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.runtime.signals import imported
 from gacsnn.tasks.checks import again, checked
+from gacsnn.tasks.least import large_for_gpu
 
 # What `task=NAME` runs: a module with `run(config, overridden, on_epoch_end)`, imported when it is asked for.
 TASKS = {
@@ -18,6 +19,9 @@ TASKS = {
     "table": "gacsnn.tasks.table",
     "diff": "gacsnn.tasks.diff",
 }
+
+# Those that need a network, and so torch and a device.
+OF_NETWORKS = ("train", "evaluate", "energy")
 
 
 def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end: OnEpochEnd | None = None) -> Result:
@@ -46,6 +50,18 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
     if isinstance(processes, int) and processes > 1:
         return imported("gacsnn.tasks.spawn").spawn(config, overridden, on_epoch_end)
     return imported(task).run(config, overridden, on_epoch_end)
+
+
+def check_job(config: Config, overridden: Collection[str] | None) -> None:
+    """For one of many runs, before the first: all that can be known to be wrong with it, with torch where only that can tell.
+
+    Raises:
+        InputError: for whatever it is. Nothing is written.
+    """
+    config, _ = check(config, overridden)
+    named = config.checkpoint is not None or config.resume is not None
+    if config.task.name in OF_NETWORKS and (named or config.hardware.device == "cuda" or large_for_gpu(config)):
+        imported("gacsnn.tasks.ahead").check(config)
 
 
 def check(config: Config, overridden: Collection[str] | None) -> tuple[Config, Collection[str] | None]:

@@ -7,8 +7,9 @@ import optuna
 from optuna.trial import TrialState
 from program import FOLDER, read_metrics, read_result
 
+from gacsnn.sweep.about import storage_of
 from gacsnn.sweep.claims import effective_trials
-from gacsnn.sweep.storage import open_storage, run_of, storage_of
+from gacsnn.sweep.storage import open_storage, run_of
 
 
 def load(folder: Path) -> optuna.Study:

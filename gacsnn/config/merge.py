@@ -114,3 +114,15 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     return {
         key: value for name in node for key, value in flat(node[name], f"{prefix}.{name}" if prefix else name).items()
     }
+
+
+def nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a.b": 1} -> {"a": {"b": 1}}."""
+    made: dict[str, Any] = {}
+    for key, value in options.items():
+        *groups, name = key.split(".")
+        node = made
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[name] = value
+    return made

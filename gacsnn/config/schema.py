@@ -119,8 +119,7 @@ class Synthetic(Dataset[Literal["synthetic"]]):
 AnyDataset = Digits | Cifar | Folder | Synthetic
 
 
-# The networks of each layout, by name. models.py has the networks themselves, and torch, without which a wrong name is
-# refused here; a test compares the two.
+# The networks of each layout, by name. networks.py has the networks themselves; a test compares the two.
 NETWORKS: dict[Layout, tuple[str, ...]] = {
     "cifar": ("resnet8", "resnet18", "resnet34", "resnet104", "max_resnet18"),
     "imagenet": ("resnet8", "resnet18", "resnet34", "resnet104"),

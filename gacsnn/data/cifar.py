@@ -10,16 +10,16 @@ from gacsnn.config.schema import Cifar
 from gacsnn.data.images import Images
 from gacsnn.data.splits import Splits, split_training
 from gacsnn.errors import InputError
+from gacsnn.runtime.datasets import CIFAR_SIDE, missing_cifar
 
 READERS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
-SIZE = 32
 
 
 def load(options: Cifar) -> Splits:
     """Raises InputError when the files are missing and may not or cannot be downloaded."""
     training, classes = read(options, train=True)
     test, _ = read(options, train=False)
-    return split_training(training, test, classes, options, SIZE)
+    return split_training(training, test, classes, options, CIFAR_SIDE)
 
 
 def read(options: Cifar, train: bool) -> tuple[Images, list[str]]:
@@ -33,9 +33,6 @@ def read(options: Cifar, train: bool) -> tuple[Images, list[str]]:
             f"fetch it elsewhere and unpack it as {folder}"
         ) from None
     except RuntimeError:
-        raise InputError(
-            f"dataset.root={options.root}: the files of {options.name} are missing or damaged; "
-            f"dataset.download=true fetches them, or unpack them as {folder}"
-        ) from None
+        raise missing_cifar(options) from None
     images = torch.from_numpy(source.data).permute(0, 3, 1, 2)
     return Images(images, torch.tensor(source.targets)), list(source.classes)

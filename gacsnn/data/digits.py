@@ -5,8 +5,7 @@ import torch
 from gacsnn.config.schema import Digits
 from gacsnn.data.images import Images
 from gacsnn.data.splits import Splits, held_out, split_training
-
-SIZE = 8
+from gacsnn.runtime.datasets import DIGITS_SIDE
 
 
 def load(options: Digits) -> Splits:
@@ -19,4 +18,4 @@ def load(options: Digits) -> Splits:
     everything = Images(grey[:, None].expand(-1, 3, -1, -1), torch.from_numpy(digits.target).long())
     kept, test = held_out(everything.labels, options.test, options.split_seed)
     classes = [str(name) for name in digits.target_names]
-    return split_training(everything.subset(kept), everything.subset(test), classes, options, SIZE)
+    return split_training(everything.subset(kept), everything.subset(test), classes, options, DIGITS_SIDE)

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gacsnn.errors import InputError
 from gacsnn.report.table import Align
 from gacsnn.runtime.run_dir import RunDirectory
-from gacsnn.statistics import ALPHA, Difference, holm, paired, seeds_to_decide, verdict
+from gacsnn.statistics import ALPHA, ROUNDING, Difference, holm, paired, seeds_to_decide, verdict
 from gacsnn.sweep.objectives import HIGHER_IS_BETTER
 from gacsnn.sweep.question import Claim, from_plain, written
 from gacsnn.sweep.storage import run_of
@@ -58,6 +58,11 @@ class Answer:
         elif self.verdict == "supported" and found.p_flips > ALPHA:
             made.append(
                 f"{self.claim}: rests on the t-test; sign flips, which suppose no normal distribution, give p {found.p_flips:.3g}"
+            )
+        if found is not None and found.n > 1 and found.sd <= ROUNDING * abs(found.mean):
+            made.append(
+                f"{self.claim}: all {found.n} differences are the same, and the t-test has no spread to go by; p (t) is that of "
+                "sign flips"
             )
         return [*made, *(f"{self.claim}: {line}" for line in self.unpaired)]
 

@@ -42,8 +42,13 @@ def mean_of(row: Row, name: str) -> str:
 
 
 def best_row(rows: Sequence[Row], objective: str, higher: bool) -> Row | None:
-    """The settings with the best mean over their seeds."""
-    known = [(stat.mean if higher else -stat.mean, row) for row in rows if (stat := row.stat(objective)) is not None]
+    """The settings with the best mean over their seeds, of those that have the most: a mean over few is luckier."""
+    most = max((len(row.runs) for row in rows), default=0)
+    known = [
+        (stat.mean if higher else -stat.mean, row)
+        for row in rows
+        if len(row.runs) == most and (stat := row.stat(objective)) is not None
+    ]
     return max(known, key=lambda pair: pair[0])[1] if known else None
 
 

@@ -5,6 +5,7 @@ Read from the storage that the sweep's `study.json` names, and from the run dire
 
 import gc
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,11 +26,12 @@ from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_table
 from gacsnn.report.study_page import shown_storage, study_page
 from gacsnn.report.svg import draw
 from gacsnn.report.table import text, write_csv
+from gacsnn.report.trial_table import INTERRUPTED, STATES, state_of
 from gacsnn.report.trials import tried
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
-from gacsnn.sweep.claims import effective_trials
-from gacsnn.sweep.status import best_trials
+from gacsnn.sweep.claims import TAKEN_FROM, effective_trials
+from gacsnn.sweep.status import ASKED, SEED, best_trials
 from gacsnn.sweep.storage import load_study, run_of, runs_of
 
 MEANS = "by everything but the seed: mean ± standard deviation"
@@ -86,7 +88,8 @@ def show_study(folder: Path) -> dict[str, Any]:
         for where, table in confirmations(study, folder)
     ]
     taken = taken_lines(study, trials, folder)
-    sections = [claim_section(asked)] if asked else []
+    pending = unfinished(study, trials)
+    sections = [claim_section(asked, pending)] if asked else []
     sections += [Section(title[0].upper() + title[1:], plain(*table), []) for title, table in again]
     sections += [Section("Planned and taken", None, taken)] if taken else []
     page = study_page(
@@ -98,7 +101,7 @@ def show_study(folder: Path) -> dict[str, Any]:
         lines += [MEANS, *text(*means), ""]
     lines += [*taken, ""] if taken else []
     if asked:
-        lines += claim_lines(asked)
+        lines += claim_lines(asked, pending)
     for title, confirmed in again:
         lines += [title, *text(*confirmed), ""]
     if importance:
@@ -107,7 +110,7 @@ def show_study(folder: Path) -> dict[str, Any]:
         lines += [*text(shares, ["parameter", "share"], ["left", "right"]), ""]
     lines += mean if by_seed else [f"best: trial {trial.number} -> {run_of(trial, folder)}" for trial in best]
     log.info("\n".join([*lines, "", f"figures and study.html in {report}"]))
-    counts = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
+    counts = {**dict.fromkeys((state.name for state in TrialState), 0), **Counter(map(state_of, trials))}
     claims = [{"claim": str(answer.claim), "answer": answer.verdict} for answer in asked]
     return {"study": study.study_name, "trials": counts, "best": [trial.number for trial in best], "claims": claims}
 
@@ -117,17 +120,34 @@ def claim_title(asked: list[Answer]) -> str:
     return f"claims, made before the first trial{together}; differences are seed by seed"
 
 
-def claim_lines(asked: list[Answer]) -> list[str]:
+def claim_notes(asked: list[Answer], pending: str) -> list[str]:
+    """What the table of answers does not say: first of all that it is not the last word."""
+    early = [f"the sweep is not at its end ({pending}): these are no answers yet, and seeds to come may change them"]
+    return [*(early if pending else []), *(note for answer in asked for note in answer.notes())]
+
+
+def claim_lines(asked: list[Answer], pending: str) -> list[str]:
     """The claims and their answers, as a table and what it does not say."""
     table = text([answer.cells() for answer in asked], HEADERS, ALIGN)
-    return [claim_title(asked), *table, *(f"- {note}" for answer in asked for note in answer.notes()), ""]
+    return [claim_title(asked), *table, *(f"- {note}" for note in claim_notes(asked, pending)), ""]
 
 
-def claim_section(asked: list[Answer]) -> Section:
+def claim_section(asked: list[Answer], pending: str) -> Section:
     """The same for a page."""
     title = claim_title(asked)
     table = plain([answer.cells() for answer in asked], HEADERS, ALIGN)
-    return Section(title[0].upper() + title[1:], table, [note for answer in asked for note in answer.notes()])
+    return Section(title[0].upper() + title[1:], table, claim_notes(asked, pending))
+
+
+def unfinished(study: optuna.Study, trials: Sequence[FrozenTrial]) -> str:
+    """`2 running, 3 not begun`; "" when nothing is known to be left."""
+    states = Counter(state_of(trial) for trial in trials)
+    asked = study.user_attrs.get(ASKED)  # which studies of earlier versions do not say
+    left = {STATES[name]: states[name] for name in ("RUNNING", "WAITING", INTERRUPTED)}
+    left["not begun"] = (
+        0 if asked is None else max(0, asked - len([t for t in trials if TAKEN_FROM not in t.user_attrs]))
+    )
+    return ", ".join(f"{count} {what}" for what, count in left.items() if count)
 
 
 def seed_rows(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path) -> list[Row]:
@@ -166,16 +186,17 @@ def show_grid(folder: Path) -> dict[str, Any]:
 
 
 def importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, float]:
-    """How much each parameter matters for the first objective; nothing where too little is known."""
+    """How much each parameter, but for a seed, matters for the first objective; nothing where too little is known."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if len(complete) < 4 or len({trial.values[0] for trial in complete}) < 2:
+    ranked = [name for name in complete[0].params if name != SEED] if complete else []
+    if not ranked or len(complete) < 4 or len({trial.values[0] for trial in complete}) < 2:
         return {}
     low = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1  # the evaluator wants low targets
     try:
         with warnings.catch_warnings(action="ignore"):  # which say that it does, and that it is new
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
             return optuna.importance.get_param_importances(
-                study, evaluator=evaluator, target=lambda trial: low * trial.values[0]
+                study, evaluator=evaluator, params=ranked, target=lambda trial: low * trial.values[0]
             )
     except (RuntimeError, ValueError) as error:  # such as parameters without any variation
         log.info(f"importance of the parameters: {error}")
@@ -183,6 +204,8 @@ def importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str,
 
 
 def describe(study: optuna.Study, trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> list[str]:
-    counts = [f"{sum(t.state == s for t in trials)} {s.name}" for s in TrialState if any(t.state == s for t in trials)]
+    states = Counter(map(state_of, trials))
+    counts = [f"{states[name]} {name}" for name in (*(state.name for state in TrialState), INTERRUPTED) if states[name]]
+    counts += [f"of {asked} asked for"] if (asked := study.user_attrs.get(ASKED)) else []
     wanted = [f"{o} {d.name.lower()}d" for o, d in zip(objectives, study.directions, strict=True)]
     return [f"study {study.study_name}: {', '.join(counts) or 'no trials yet'}", f"objective: {', '.join(wanted)}"]

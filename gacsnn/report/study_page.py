@@ -1,6 +1,5 @@
 """The page of a study: what was searched, what was found, every trial, and where it comes from."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -16,12 +15,13 @@ from gacsnn.report.chart import Chart
 from gacsnn.report.pages import Section, Tile, figures, plain, said
 from gacsnn.report.rows import Row
 from gacsnn.report.seeds import best_row, mean_of, named, seed_table
-from gacsnn.report.trial_table import STATES
+from gacsnn.report.trial_table import STATES, state_of
 from gacsnn.report.trials import Tried, short
 from gacsnn.report.words import word
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.provenance import git_commit
-from gacsnn.sweep.storage import file_of, shown, storage_of
+from gacsnn.sweep.about import file_of, read_about, storage_of
+from gacsnn.sweep.storage import shown
 
 
 def study_page(
@@ -80,7 +80,7 @@ def tiles(
     by_seed: Sequence[Row],
 ) -> list[Tile]:
     """How many trials, the best of them, how long they took. With seeds the best mean, as no single trial is the best."""
-    states = [one.trial.state.name for one in tried]
+    states = [state_of(one.trial) for one in tried]
     counts = [f"{states.count(state):,} {said}" for state, said in STATES.items() if state in states]
     found = [Tile("trials", f"{len(tried):,}", ", ".join(counts) or "no trials yet")]
     name, higher = objectives[0], study.directions[0] == optuna.study.StudyDirection.MAXIMIZE
@@ -133,6 +133,6 @@ def among(values: Any) -> str:
 
 def shown_storage(folder: Path) -> str:
     """Where the study of this folder lies, without a password, and without the path to the folder itself."""
-    url = storage_of(folder.absolute(), json.loads((folder / "study.json").read_text()))
+    url = storage_of(folder.absolute(), read_about(folder))
     file = file_of(url)
     return file.name if file is not None and file.parent.absolute() == folder.absolute() else shown(url)

@@ -4,14 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.report.pages import Cell, Table
 from gacsnn.report.table import Align, numbers
 from gacsnn.report.trials import ACCURACY, ENERGY, Tried
 from gacsnn.report.words import word
 from gacsnn.runtime.console import duration
-from gacsnn.sweep.claims import TAKEN_FROM
+from gacsnn.sweep.claims import TAKEN_FROM, is_interrupted
 
 STATES = {
     "COMPLETE": "complete",
@@ -19,7 +19,9 @@ STATES = {
     "FAIL": "failed",
     "RUNNING": "running",
     "WAITING": "waiting",
+    "INTERRUPTED": "interrupted",
 }
+INTERRUPTED = "INTERRUPTED"  # a state of our own: the storage has it as FAIL, and the sweep goes on with it
 LAST = ("epochs", "seconds", "best", "note")
 TITLES = {"seconds": "time"}  # each cell has its unit
 
@@ -33,7 +35,7 @@ def row(tried: Tried, objectives: Sequence[str], best: bool) -> dict[str, Any]:
     measured = {name: tried.value(name) for name in (ACCURACY, ENERGY) if name not in objectives}
     return {
         "trial": trial.number,
-        "state": trial.state.name,
+        "state": state_of(trial),
         **trial.params,
         **shown,
         **{name: value for name, value in measured.items() if value is not None},
@@ -42,6 +44,10 @@ def row(tried: Tried, objectives: Sequence[str], best: bool) -> dict[str, Any]:
         "best": "*" if best else "",
         "note": note(tried),
     }
+
+
+def state_of(trial: FrozenTrial) -> str:
+    return INTERRUPTED if is_interrupted(trial) else trial.state.name
 
 
 def note(tried: Tried) -> str:

@@ -24,3 +24,14 @@ def visible_gpus() -> list[str]:
         return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
     found = Path("/proc/driver/nvidia/gpus")
     return [str(index) for index in range(len(list(found.iterdir())))] if found.is_dir() else []
+
+
+# What drivers of GPUs put into /dev: NVIDIA's, that of Windows' Linux, AMD's.
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+
+
+def may_have_gpu() -> bool:
+    """Whether PyTorch may find a GPU here; false where it surely finds none."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return bool(visible_gpus())
+    return bool(visible_gpus()) or any(Path(driver).exists() for driver in DRIVERS)

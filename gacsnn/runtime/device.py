@@ -12,6 +12,7 @@ from gacsnn.config.schema import Hardware
 from gacsnn.errors import InputError
 from gacsnn.runtime.cores import SHARED, share
 from gacsnn.runtime.group import Group, this_group
+from gacsnn.runtime.host import available
 from gacsnn.runtime.ranks import TORCHRUN, this_rank
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
@@ -71,18 +72,22 @@ def own_cores() -> list[int]:
     return cores if bound or SHARED in os.environ else share(cores, rank.local_index, rank.local_size)
 
 
+def check_device(options: Hardware) -> None:
+    """Raises InputError when CUDA is asked for and PyTorch finds none."""
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "hardware=cuda: PyTorch finds no CUDA device here; hardware=cpu runs on the processor, "
+            "hardware=auto on whatever there is"
+        )
+
+
 def prepare_machine(options: Hardware) -> Machine:
     """Choose the device and set the number of threads.
 
     Raises:
         InputError: when CUDA is asked for and PyTorch finds none.
     """
-    available = torch.cuda.is_available()
-    if options.device == "cuda" and not available:
-        raise InputError(
-            "hardware=cuda: PyTorch finds no CUDA device here; hardware=cpu runs on the processor, "
-            "hardware=auto on whatever there is"
-        )
+    check_device(options)
     device = torch.device("cuda" if on_gpu(options) else "cpu")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -97,13 +102,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by the allocator, and unused
         return torch.cuda.mem_get_info(device)[0] + kept
-    with Path("/proc/meminfo").open() as file:
-        lines = dict(line.split(":", 1) for line in file)
-    free = int(lines["MemAvailable"].split()[0]) * 1024
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-    if limit.exists() and (most := limit.read_text().strip()) != "max":
-        free = min(free, int(most) - int(used.read_text()))
-    return free // this_rank().local_size
+    return available() // this_rank().local_size
 
 
 def processor() -> str:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from gacsnn.config.schema import Folder
 from gacsnn.errors import InputError, TakenOverError
 from gacsnn.runtime.signals import uninterrupted
 
@@ -99,14 +98,6 @@ def shift(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
-
-
-def check_root(options: Folder) -> None:
-    """Raises InputError when the folder of a data set in class folders is not there."""
-    if not Path(options.root).is_dir():
-        raise InputError(
-            f"dataset.root={options.root}: no such folder; give the one that holds {options.train_folder}/ or class folders"
-        )
 
 
 def check_file(path: Path, option: str) -> None:

@@ -1,7 +1,7 @@
 """`hydra.sweeper.budget_hours` and `budget_gpu_hours`: a trial that would take more than is left of them is not started.
 
 Hours are those of trials, added up over all workers and starts; what a trial will take says the sweep's plan, or else the mean of
-the complete ones.
+those that have ended.
 """
 
 from datetime import datetime
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 # The attribute of a study whose budget is at an end: which budget that was. A larger one goes on.
 SPENT = "budget_spent"
+
+
+# States of trials that say what one takes.
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def budgets(sweep: "Sweep") -> dict[str, float]:
@@ -74,10 +78,11 @@ def expected(sweep: "Sweep", trials: list[FrozenTrial], trial: optuna.Trial) -> 
     plan = read_plan(sweep.folder)
     if plan is not None and plan.about.get("identity") == sweep.study.user_attrs.get("identity"):
         return plan.seconds(trial.params) or 0.0
-    complete = [
-        taken(other, 0.0) for other in trials if other.state == TrialState.COMPLETE and "reused" not in other.user_attrs
-    ]
-    return sum(complete) / len(complete) if complete else 0.0
+    ended = [other for other in trials if other.state in ENDED and "reused" not in other.user_attrs]
+    # Between two rungs a trial is one of its own, and its part of a run; else one that was stopped early says less than a whole.
+    whole = [other for other in ended if other.state == TrialState.COMPLETE] if sweep.options.rungs is None else ended
+    seconds = [taken(other, 0.0) for other in whole or ended]
+    return sum(seconds) / len(seconds) if seconds else 0.0
 
 
 def taken(trial: FrozenTrial, seconds: float) -> float:

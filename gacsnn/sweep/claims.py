@@ -95,9 +95,18 @@ def is_taken_up_again(trial: FrozenTrial) -> bool:
     return "died" in trial.user_attrs or OUT_OF_MEMORY in trial.user_attrs
 
 
+def is_interrupted(trial: FrozenTrial) -> bool:
+    """Whether the user stopped a trial that goes on, however often he does so."""
+    return trial.state == TrialState.FAIL and trial.user_attrs.get("died") == INTERRUPTED
+
+
 def given_up(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that died once too often."""
-    return [t for t in effective_trials(study) if t.state == TrialState.FAIL and "died" in t.user_attrs]
+    return [
+        t
+        for t in effective_trials(study)
+        if t.state == TrialState.FAIL and "died" in t.user_attrs and not is_interrupted(t)
+    ]
 
 
 def ancestors(trials: list[FrozenTrial], trial: FrozenTrial | optuna.Trial) -> list[int]:

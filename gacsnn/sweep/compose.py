@@ -1,6 +1,7 @@
 """The config of a job, before it runs: a mistake in any of a sweep's jobs is said before the first."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -17,15 +18,16 @@ Compose = Callable[[Sequence[str]], Config]
 
 
 def composer(loader: ConfigLoader, base: DictConfig) -> Compose:
-    """A function from a job's overrides to its checked config; it raises InputError."""
+    """A function from a job's overrides to its checked config; it raises InputError. What was composed lately is kept."""
 
-    def compose(overrides: Sequence[str]) -> Config:
+    @lru_cache(maxsize=64)
+    def composed(overrides: tuple[str, ...]) -> Config:
         try:
             return checked_values(loader.load_sweep_config(base, list(overrides)))
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(one_line(error)) from None
 
-    return compose
+    return lambda overrides: composed(tuple(overrides))
 
 
 def checked_values(composed: DictConfig) -> Config:

@@ -1,13 +1,15 @@
 """The end of a sweep: the test split of the best trials, and what was found."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from optuna.trial import FrozenTrial
 
-from gacsnn.errors import SweepError
+from gacsnn.errors import StorageError, SweepError
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.budget import budgets, done, is_spent
 from gacsnn.sweep.claims import given_up, is_new
 from gacsnn.sweep.confirm import confirmation, is_finished
@@ -15,10 +17,12 @@ from gacsnn.sweep.confirmed import confirmed
 from gacsnn.sweep.endings import value_of
 from gacsnn.sweep.jobs import overrides_of, place, quoted
 from gacsnn.sweep.loop import Sweep
+from gacsnn.sweep.patient import impatient
 from gacsnn.sweep.points import grid_point
 from gacsnn.sweep.question import written
-from gacsnn.sweep.status import best_so_far, best_trials, finished, scores
+from gacsnn.sweep.status import SEED, best_so_far, best_trials, finished, scores
 from gacsnn.sweep.storage import run_of, runs_of
+from gacsnn.sweep.trial import name_of
 
 
 def conclude(sweep: Sweep) -> None:
@@ -34,11 +38,14 @@ def conclude(sweep: Sweep) -> None:
             )
             return
     best = best_trials(sweep.study)
-    ties = len(sweep.study.best_trials) if len(sweep.options.objectives) == 1 else 1
+    seeds_searched = SEED in sweep.search.space and len(sweep.options.objectives) == 1
+    ties = len(sweep.study.best_trials) if len(sweep.options.objectives) == 1 and best and not seeds_searched else 1
     if ties > 1:
         log.info(f"study {sweep.name}: {ties} trials share the best {sweep.options.objectives[0]}; the earliest counts")
     test_best(sweep)
-    for trial in best:
+    if seeds_searched:
+        say_mean(sweep, best)
+    for trial in [] if seeds_searched else best:
         values = scores(sweep.options.objectives, trial.values)
         label = "best in the search" if confirming else "best"
         log.info(f"{label}: trial {trial.number}, {values}: {written(trial.params)} -> {run_of(trial, sweep.folder)}")
@@ -53,6 +60,15 @@ def conclude(sweep: Sweep) -> None:
                 f"hydra.sweeper.max_retries={sweep.options.max_retries} retries that finished no further epoch; the last: "
                 f"{lost[-1].user_attrs['died']}"
             )
+
+
+def say_mean(sweep: Sweep, best: Sequence[FrozenTrial]) -> None:
+    """The settings with the best mean over the seeds that were searched, none of which is better than another."""
+    if best:
+        settings = written({name: value for name, value in best[0].params.items() if name != SEED})
+        trials = ", ".join(str(trial.number) for trial in best)
+        found = best_so_far(sweep.study, sweep.options.objectives)
+        log.info(f"{found}{f': {settings}' if settings else ''}: trials {trials} in {sweep.folder}")
 
 
 def say_spent(sweep: Sweep) -> None:
@@ -118,8 +134,19 @@ def read_test_split(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
     names = [name for name in names if name != "task.test=false"]
     names += [f"seed={path.name.removeprefix('seed-')}"] if sweep.options.repeats > 1 else []
     job = [*names, *place(sweep, path)]
-    label = f"{sweep.folder.name}/{trial.number}" if sweep.options.confirms else f"trial {trial.number}"
+    label = name_of(sweep.folder, trial.number)
     label += f" {path.name}" if sweep.options.repeats > 1 else ""
     with labelled(f"{label}: "):
         (returned,) = sweep.launcher.launch([job], initial_job_idx=trial.number)
     value_of(returned)
+
+
+@uninterrupted()
+def say_stopped(sweep: Sweep) -> None:
+    """After Ctrl-C or another signal: how far it is, and that it goes on. Of a storage that is away just now nothing is known."""
+    try:
+        with impatient():
+            done = f"{finished(sweep.study)} of {sweep.n_trials} trials done; "
+    except StorageError:
+        done = ""
+    log.info(f"study {sweep.name}: stopped; {done}the same command goes on with it")

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.statistics import interval
+from gacsnn.sweep.about import CONFIRMS
 from gacsnn.sweep.claims import effective_trials
 from gacsnn.sweep.storage import run_of
 
@@ -20,7 +21,7 @@ CANDIDATE = "candidate"
 
 def folder_of(search: Path, n_trials: int) -> Path:
     """Where a search of so many trials is confirmed: one of more trials may have other candidates."""
-    return search / f"confirm-{n_trials}"
+    return search / f"{CONFIRMS}{n_trials}"
 
 
 @dataclass(frozen=True)

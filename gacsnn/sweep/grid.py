@@ -1,6 +1,7 @@
 """A plain grid (`-m T=2,4 seed=1,2`): Hydra's own sweeper, but all jobs are checked before the first."""
 
-from collections.abc import Callable, Collection, Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +9,12 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweepe
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.sweep.compose import composer
-from gacsnn.sweep.trial import check_job
+from gacsnn.sweep.trial import Check, as_job, check_folder, check_job, unwritable
 
-# What a job's config is checked with, besides its own ranges: it, and the options that were set; raises InputError.
-Check = Callable[[Config, Collection[str]], object]
+# Runs of a plain grid, all of which are composed before the first.
+MOST_JOBS = 100_000
 
 
 @dataclass
@@ -39,11 +39,16 @@ class GridSweeper(BasicSweeper):
         check_ranges(overrides)
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
         swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
-        self.check_jobs(jobs, [override.key_or_group for override in overrides], swept)
-        self.check_folder()
+        assert self.config is not None
+        folder = Path(str(self.config.hydra.sweep.dir))
+        check_folder(folder)
+        self.check_jobs(jobs, [override.key_or_group for override in overrides], swept, folder)
+        self.make_folder(folder)
         return super().sweep(arguments)
 
-    def check_jobs(self, jobs: Sequence[Sequence[str]], named: Collection[str], swept: Collection[str]) -> None:
+    def check_jobs(
+        self, jobs: Sequence[Sequence[str]], named: Collection[str], swept: Collection[str], folder: Path
+    ) -> None:
         assert self.hydra_context is not None
         assert self.config is not None
         compose = composer(self.hydra_context.config_loader, self.config)
@@ -54,7 +59,7 @@ class GridSweeper(BasicSweeper):
                 check_job(config)
                 check = type(self).check
                 if check is not None:
-                    check(config, named)
+                    check(as_job(config, folder), named)
                 if config.output_dir is not None and taken.setdefault(config.output_dir, number) != number:
                     raise InputError(
                         f"output_dir={config.output_dir}: is that of job {taken[config.output_dir]} too; "
@@ -66,28 +71,36 @@ class GridSweeper(BasicSweeper):
                 which = " ".join(each for each in job if each.partition("=")[0] in swept)
                 raise InputError(f"{error} (job {number} of the grid: {which})") from None
 
-    def check_folder(self) -> None:
-        assert self.config is not None
-        folder = Path(str(self.config.hydra.sweep.dir))
+    def make_folder(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"hydra.sweep.dir={folder}: cannot be written ({error.strerror}); give another folder"
-            ) from None
+            raise unwritable(folder, error.strerror or str(error)) from None
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """All have been composed already."""
 
 
 def check_ranges(overrides: Sequence[Override]) -> None:
-    """Raises InputError for a range without values, which makes a grid without jobs, and for one that has no single values."""
+    """Raises InputError for a range without values, which makes a grid without jobs, for one that has no single values, and for
+    more jobs than anyone runs, of which a list could not be held.
+    """
+    jobs = 1
     for override in overrides:
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise InputError(
                 f"{override.input_line}: a grid is of single values; a search has ranges, with sweeps=NAME or hydra/sweeper=study"
             )
-        if override.is_sweep_override() and not any(True for _ in override.sweep_iterator()):
+        if not override.is_sweep_override():
+            continue
+        count = sum(1 for _ in itertools.islice(override.sweep_iterator(), MOST_JOBS + 1))
+        if count == 0:
             raise InputError(
                 f"{override.input_line}: holds no value; a range ends before its second number, as range(1,4)"
+            )
+        jobs *= count
+        if jobs > MOST_JOBS:
+            raise InputError(
+                f"{override.input_line}: makes a grid of more than {MOST_JOBS:,} runs; a search draws some of them, with "
+                "hydra/sweeper=study"
             )

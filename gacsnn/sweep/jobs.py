@@ -21,7 +21,7 @@ from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
 from gacsnn.sweep.memory import REMEDIES, REMEDY, in_parts, room
 from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.succession import take_over
-from gacsnn.sweep.trial import TRIAL
+from gacsnn.sweep.trial import TRIAL, name_of
 
 if TYPE_CHECKING:
     from gacsnn.sweep.loop import Sweep
@@ -35,7 +35,7 @@ def prepare(sweep: "Sweep", trial: optuna.Trial) -> bool:
     try:
         config = sweep.compose(sweep.search.overrides(trial.params))
     except InputError as error:
-        log_trial(trial, f"failed: {error}")
+        log_trial(sweep, trial, f"failed: {error}")
         finish_early(sweep.study, trial, str(error))
         return False
     name = config_hash(config)
@@ -46,7 +46,7 @@ def prepare(sweep: "Sweep", trial: optuna.Trial) -> bool:
             trial.set_user_attr("reused", other.number)
             trial.set_user_attr("run", other.user_attrs["run"])
             sweep.study.tell(trial, values=list(other.values))
-            log_trial(trial, f"the same config as trial {other.number}, whose result is taken")
+            log_trial(sweep, trial, f"the same config as trial {other.number}, whose result is taken")
             return False
     return True
 
@@ -59,19 +59,19 @@ def begin(sweep: "Sweep", trial: optuna.Trial, leases: contextlib.ExitStack) -> 
         if not sweep.local:  # the job may outlive this process
             trial.set_user_attr(MAY_LIVE, True)
         params, remedy = [f"{name}={value}" for name, value in trial.params.items()], trial.user_attrs.get(REMEDY)
-        log_trial(trial, ", ".join([*params, *([REMEDIES[remedy]] if remedy else [])]))
+        log_trial(sweep, trial, ", ".join([*params, *([REMEDIES[remedy]] if remedy else [])]))
         jobs = jobs_of(sweep, trial)
         if sweep.local:
-            with labelled(f"trial {trial.number}: "):
+            with labelled(f"{name_of(sweep.folder, trial.number)}: "):
                 leases.enter_context(room(sweep.folder, alone=remedy is not None))
         return jobs
     except TakenOverError as error:  # while it waited for room
-        log_trial(trial, str(error))
+        log_trial(sweep, trial, str(error))
     except UpdateFinishedTrialError:
-        log_trial(trial, TAKEN_OVER)
+        log_trial(sweep, trial, TAKEN_OVER)
     except OSError as error:
         reason = f"{error.filename or sweep.folder}: {error.strerror or error}"
-        log_trial(trial, f"failed: {reason}")
+        log_trial(sweep, trial, f"failed: {reason}")
         finish_early(sweep.study, trial, reason, "died")
     return None
 
@@ -130,5 +130,5 @@ def quoted(path: Path | str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), str(path)) + "'"
 
 
-def log_trial(trial: optuna.Trial, text: str) -> None:
-    log.info(f"trial {trial.number}: {text}")
+def log_trial(sweep: "Sweep", trial: optuna.Trial, text: str) -> None:
+    log.info(f"{name_of(sweep.folder, trial.number)}: {text}")

@@ -1,7 +1,6 @@
 """The loop of a sweep: claim a trial, run it, tell the study how it ended, until nothing is left."""
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from optuna.trial import TrialState
 from gacsnn.config.messages import first_line
 from gacsnn.config.schema import Config, Train
 from gacsnn.errors import InputError, StorageError, SweepError, TakenOverError
-from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
+from gacsnn.sweep.about import check_database, is_begun, storage_beside, write_about
 from gacsnn.sweep.budget import is_spent, refused
 from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early, is_taken_up_again
 from gacsnn.sweep.compose import Compose
@@ -29,11 +28,11 @@ from gacsnn.sweep.memory import give_back
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import grid_size
 from gacsnn.sweep.question import Claim, read_claims, to_plain
-from gacsnn.sweep.rungs import promote
+from gacsnn.sweep.rungs import Rungs, promote
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Search, probes, study_identity
-from gacsnn.sweep.status import status
-from gacsnn.sweep.storage import open_storage, open_study, storage_beside
+from gacsnn.sweep.status import ASKED, status
+from gacsnn.sweep.storage import open_storage, open_study, stored_study
 from gacsnn.sweep.workers import sweep_worker
 
 
@@ -58,11 +57,20 @@ def check(options: SweepOptions, search: Search, compose: Compose) -> Checked:
         check_objectives(options.objectives, config)
     identity = study_identity(search, probed)
     identity |= {f"claim {number}": str(claim) for number, claim in enumerate(claims, start=1)}
+    check_seeds(options, probed)
     identity |= {} if options.repeats == 1 else {"repeats": options.repeats}
     make("pruner", options.pruner)
     rehearse(options, search)
     grid = options.sampler_name == "GridSampler"
     return Checked(identity, claims, min(options.n_trials, grid_size(search.space)) if grid else options.n_trials)
+
+
+def check_seeds(options: SweepOptions, probed: Sequence[Config]) -> None:
+    """Raises InputError where the seeds that `repeats` and `confirm` bring would go beyond the last there is."""
+    more = options.repeats - 1 + (options.confirm.seeds if options.confirm else 0)
+    highest = max(config.seed for config in probed)
+    if highest + more >= 2**32:
+        raise InputError(f"seed={highest}: with {more} more seeds it passes the last, {2**32 - 1}; take a smaller one")
 
 
 def check_objectives(objectives: Sequence[str], config: Config) -> None:
@@ -107,23 +115,24 @@ class Sweep:
         options = self.options
         url = options.storage or storage_beside(self.folder)
         made = sweep_worker() is not None and options.confirms is None  # by its supervisor
+        begun = not made and is_begun(self.folder, self.name)
+        if begun:
+            check_database(url, writes=True)
         storage = open_storage(url, options.storage_patience_seconds, wait=made)
+        if begun:
+            stored_study(self.name, storage, url, f"hydra.sweep.dir={self.folder}")
         self.study = open_study(self.name, storage, options.directions, identity)
         self.study.pruner = pruner
-        there = self.study.user_attrs.get("objectives", options.objectives)
-        if there != options.objectives:
-            raise InputError(
-                f"hydra.sweeper.study_name={self.name}: the trials of this study are compared by {', '.join(there)}, not by "
-                f"{', '.join(options.objectives)}; give another name"
-            )
+        keep_objectives(self.study, options.objectives)
+        keep_rungs(self.study, options.rungs)
+        if not made and self.study.user_attrs.get(ASKED) != self.n_trials:
+            self.study.set_user_attr(ASKED, self.n_trials)
         about = {"study": self.name, "storage": options.storage, "objectives": options.objectives}
         about |= {"confirms": options.confirms} if options.confirms else {}
-        if "objectives" not in self.study.user_attrs:
-            self.study.set_user_attr("objectives", options.objectives)
         if self.claims and "claims" not in self.study.user_attrs:
             self.study.set_user_attr("claims", to_plain(self.claims))
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / "study.json", json.dumps(about, indent=2) + "\n")
+        write_about(self.folder, about)
 
     def work(self, at_once: int) -> None:
         """Run trials, so many at once, until none is left for this process."""
@@ -140,11 +149,11 @@ class Sweep:
                     if not prepare(self, trial):
                         continue
                     if reason := refused(self, trial):
-                        log_trial(trial, reason)
+                        log_trial(self, trial, reason)
                         break
                     trials.append(trial)
                 except UpdateFinishedTrialError:
-                    log_trial(trial, TAKEN_OVER)
+                    log_trial(self, trial, TAKEN_OVER)
             if trials:
                 self.run(trials)
             stop_after_failures(self)
@@ -179,11 +188,46 @@ class Sweep:
                         finish_early(self.study, trial, reason, "died")
                 raise
         for trial, returned in zip(trials, returns, strict=True):
-            log_trial(trial, f"{tell(self.study, self.options.objectives, trial, returned)}; {self.status(len(jobs))}")
+            log_trial(
+                self, trial, f"{tell(self.study, self.options.objectives, trial, returned)}; {self.status(len(jobs))}"
+            )
 
     @uninterrupted()
     def status(self, at_once: int) -> str:
         return status(self.study, self.n_trials, self.options.objectives, at_once)
+
+
+def keep_objectives(study: optuna.Study, objectives: list[str]) -> None:
+    """Write into a study what its trials are compared by. Raises InputError where that is something else already."""
+    there = study.user_attrs.get("objectives", objectives)
+    if there != objectives:
+        raise InputError(
+            f"hydra.sweeper.study_name={study.study_name}: the trials of this study are compared by {', '.join(there)}, not by "
+            f"{', '.join(objectives)}; give another name"
+        )
+    if "objectives" not in study.user_attrs:
+        study.set_user_attr("objectives", objectives)
+
+
+def keep_rungs(study: optuna.Study, rungs: Rungs | None) -> None:
+    """Write into a new study at which rungs its trials pause. Raises InputError where they did so at others.
+
+    A study of an earlier version, which did not write them down, goes on with those that are given.
+    """
+    here = None if rungs is None else [list(rungs.epochs), rungs.factor]
+    if "rungs" in study.user_attrs:
+        there = study.user_attrs["rungs"]
+        if there != here:
+            raise InputError(
+                f"hydra.sweeper.rungs: the trials of study {study.study_name} {paused(there)}, and here they would "
+                f"{paused(here)}; give another hydra.sweeper.study_name, or the rungs and reduction_factor it was begun with"
+            )
+    elif not study.get_trials(deepcopy=False):
+        study.set_user_attr("rungs", here)
+
+
+def paused(rungs: list[Any] | None) -> str:
+    return "run without a pause" if rungs is None else f"pause after epochs {rungs[0]}, one in {rungs[1]} going on"
 
 
 def stop_after_failures(sweep: Sweep) -> None:

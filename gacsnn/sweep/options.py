@@ -6,9 +6,9 @@ from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, TPESamplerConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from gacsnn.config.schema import Count, NotNegative, Positive
+from gacsnn.config.schema import LARGEST, Count, NotNegative, Positive, Processors
 from gacsnn.errors import InputError, nearest
 from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
 from gacsnn.sweep.rungs import Rungs
@@ -89,6 +89,7 @@ class StudyConf(OptunaSweeperConf):
 
     _target_: str = "gacsnn.sweep.plugin.StudySweeper"
     defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}, {"pruner": "none"}])
+    # Switches are Any, and true or false by our own check: OmegaConf takes any number for one.
     pruner: Pruner = MISSING
     direction: Any = Direction.maximize
     objectives: list[str] = field(default_factory=lambda: ["validation_top1"])  # keys of result.json, one a direction
@@ -101,7 +102,7 @@ class StudyConf(OptunaSweeperConf):
     budget_gpu_hours: float | None = None  # the same, times the GPUs of a trial
     test: str = "best"  # whose test split is read: best, all or none
     retry: str = "none"  # failed: line the trials that failed up again, once when the command starts
-    verbose: bool = True  # whether trials say a line an epoch
+    verbose: Any = True  # whether trials say a line an epoch
     claim: Any = None  # what the sweep is to find out (question.py): {better, than, by, on}, or a list of such
     confirm: Any = (
         None  # {top, seeds}: after the search the best so many run again with so many fresh seeds (confirm.py)
@@ -114,7 +115,11 @@ class StudyConf(OptunaSweeperConf):
     trials_from: list[str] = field(
         default_factory=list
     )  # folders of other studies, of which equal trials are taken over
-    reuse: bool = True  # take the result of the same config from this study instead of running it again
+    reuse: Any = True  # take the result of the same config from this study instead of running it again
+
+
+# Seeds of a trial or of a confirmation, and trials that are confirmed: more is a slip of the finger.
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,7 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         InputError: for a wrong one.
     """
     check_numbers(given)
+    check_place(given)
     if given["test"] not in ("best", "all", "none"):
         raise InputError(f"hydra.sweeper.test={given['test']}: choose one of best, all, none")
     if given["retry"] not in ("none", "failed"):
@@ -177,6 +183,8 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         if name not in OBJECTIVES:
             known = f"{nearest(name, OBJECTIVES)}; choose of {', '.join(OBJECTIVES)}"
             raise InputError(f"hydra.sweeper.objectives={name}: no such objective{known}")
+    if not objectives:
+        raise InputError(f"hydra.sweeper.objectives=[]: give one at least; choose of {', '.join(OBJECTIVES)}")
     if len(objectives) != len(directions):
         raise InputError(
             f"hydra.sweeper.direction={directions} and hydra.sweeper.objectives={objectives}: give one direction an "
@@ -208,15 +216,17 @@ class Numbers(BaseModel):
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
     n_trials: Count
-    n_jobs: Count
-    repeats: Count
+    n_jobs: Processors
+    repeats: int = Field(ge=1, le=MOST_SEEDS)
     reduction_factor: int = Field(ge=2)
     max_failure_rate: float = Field(ge=0, le=1)
     max_retries: int = Field(ge=0)
-    lease_seconds: Positive
+    lease_seconds: float = Field(ge=1, le=LARGEST)  # in less nobody renews one in time
     storage_patience_seconds: NotNegative
     budget_hours: Positive | None
     budget_gpu_hours: Positive | None
+    verbose: StrictBool
+    reuse: StrictBool
 
 
 def check_numbers(given: Mapping[str, Any]) -> None:
@@ -225,6 +235,20 @@ def check_numbers(given: Mapping[str, Any]) -> None:
     except ValidationError as error:
         wrong = [(details["loc"][0], details["msg"].removeprefix("Input ")) for details in error.errors()]
         raise InputError("; ".join(f"hydra.sweeper.{name}={given[str(name)]}: {why}" for name, why in wrong)) from None
+
+
+def check_place(given: Mapping[str, Any]) -> None:
+    """Raises InputError for a name that is none of a folder, and a storage that is none."""
+    name, storage = given["study_name"], given["storage"]
+    if name is not None and (not name.strip() or {"", ".", ".."} & set(name.split("/"))):
+        raise InputError(
+            f"hydra.sweeper.study_name={name}: should be a name, such as first; hydra.sweep.dir=FOLDER says where it lies"
+        )
+    if storage is not None and storage.removeprefix("journal:").removeprefix("sqlite:").strip("/ ") in ("", ":memory:"):
+        raise InputError(
+            f"hydra.sweeper.storage={storage}: should be a database that is kept, as its URL, or journal:FILE; left out, it is "
+            "study.db beside the runs"
+        )
 
 
 def check_repeats(given: Mapping[str, Any]) -> None:
@@ -255,8 +279,10 @@ def read_confirm(given: Any, objectives: list[str], test: str) -> Confirm | None
     if given is None:
         return None
     whole = isinstance(given, Mapping) and set(given) == {"top", "seeds"}
-    if not whole or any(type(given[name]) is not int or given[name] < 1 for name in given):
-        raise InputError(f"hydra.sweeper.confirm={given}: should be {{top: 3, seeds: 5}}, numbers greater than 0")
+    if not whole or any(type(given[name]) is not int or not 1 <= given[name] <= MOST_SEEDS for name in given):
+        raise InputError(
+            f"hydra.sweeper.confirm={given}: should be {{top: 3, seeds: 5}}, numbers from 1 to {MOST_SEEDS:,}"
+        )
     if len(objectives) > 1:
         raise InputError("hydra.sweeper.confirm: of several objectives there is no best one; search for one")
     if test == "all":

@@ -26,6 +26,9 @@ from gacsnn.runtime.signals import StopRequested, stop_if_requested, stop_reques
 UNNOTICED = 1.0
 BETWEEN_TRIES = 0.5
 
+# What sqlite3 calls operational of a database that is damaged, and stays so however long one waits.
+DAMAGED = ("Could not decode to UTF-8", "no such column")
+
 _thread = threading.local()
 
 
@@ -173,6 +176,8 @@ def is_away(error: BaseException) -> bool:
         OSError,
     )
     while cause is not None:
+        if any(words in str(cause) for words in DAMAGED):
+            return False
         if isinstance(cause, passing) or getattr(cause, "connection_invalidated", False):
             return True
         cause = cause.__cause__

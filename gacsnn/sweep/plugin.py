@@ -1,7 +1,7 @@
 """What Hydra calls: `hydra/sweeper=study`, its pruners and its TPE are registered here, and a sweep starts here."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
@@ -12,18 +12,24 @@ from omegaconf import DictConfig
 
 from gacsnn.errors import MachineError
 from gacsnn.runtime.console import log, speak
-from gacsnn.sweep.grid import Check, GridConf, GridSweeper
+from gacsnn.runtime.signals import StopRequested
+from gacsnn.sweep.grid import GridConf, GridSweeper
 from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
+from gacsnn.sweep.trial import Check, as_job, check_folder
 from gacsnn.sweep.workers import array_worker, end_with_supervisor, supervise, sweep_worker
+
+if TYPE_CHECKING:
+    from gacsnn.sweep.compose import Compose
+    from gacsnn.sweep.search import Search
 
 
 def register(check: Check | None = None) -> None:
     """Make `hydra/sweeper=study`, its pruners, our `hydra/sweeper/sampler=tpe` and our plain grids known to Hydra.
 
     Args:
-        check: what each job of a plain grid is checked with, before the first.
+        check: what each job of a plain grid, and the ends of a search space, are checked with before the first.
     """
-    GridSweeper.check = check
+    GridSweeper.check = StudySweeper.check = check
     store = ConfigStore.instance()
     for name, sweeper, node in (("study", StudySweeper, StudyConf), ("basic", GridSweeper, GridConf)):
         Plugins.instance().register(sweeper)
@@ -35,6 +41,8 @@ def register(check: Check | None = None) -> None:
 
 class StudySweeper(Sweeper):
     """Made by Hydra from `hydra.sweeper`."""
+
+    check: Check | None = None  # the program's, which knows its tasks
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -72,7 +80,7 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.budget import is_spent
         from gacsnn.sweep.claims import line_up_failed
         from gacsnn.sweep.compose import composer
-        from gacsnn.sweep.conclude import conclude, test_best
+        from gacsnn.sweep.conclude import conclude, say_stopped, test_best
         from gacsnn.sweep.confirm import check_seeds, is_over, work
         from gacsnn.sweep.jobs import in_folder
         from gacsnn.sweep.loop import Sweep
@@ -91,7 +99,9 @@ class StudySweeper(Sweeper):
         search = read_search(options, arguments)
         check_seeds(options, search)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
+        check_folder(folder)
         compose = composer(self.loader, self.config)
+        self.examine(search, compose, folder)
         if self.config.plan:
             plan_sweep(options, search, folder, compose, self.launcher)
             return
@@ -114,13 +124,33 @@ class StudySweeper(Sweeper):
             log.info(f"study {sweep.name}: trials that failed and are lined up again: {count}")
         if index is None:
             log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")
-        if script is not None or (sweep.local and options.n_jobs > 1 and index is None):
-            with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:
-                if script is not None:
-                    run_array(sweep, script, bar.watch)
-                else:
-                    supervise(options.n_jobs, self.config.hardware.processes, bar.watch, in_folder(folder))
-        else:
-            work(sweep, at_once=1 if sweep.local else options.n_jobs)
-        if index is None:
-            conclude(sweep)
+        try:
+            if script is not None or (sweep.local and options.n_jobs > 1 and index is None):
+                with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:
+                    if script is not None:
+                        run_array(sweep, script, bar.watch)
+                    else:
+                        supervise(options.n_jobs, self.config.hardware.processes, bar.watch, in_folder(folder))
+            else:
+                work(sweep, at_once=1 if sweep.local else options.n_jobs)
+            if index is None:
+                conclude(sweep)
+        except (KeyboardInterrupt, StopRequested):
+            if index is None:
+                say_stopped(sweep)
+            raise
+
+    def examine(self, search: "Search", compose: "Compose", folder: Path) -> None:
+        """Check the ends of the search space as runs on this machine, where trials run here.
+
+        Raises:
+            InputError: for whatever such a run would find wrong before its first step.
+        """
+        from gacsnn.sweep.search import probes
+
+        check = type(self).check
+        if check is None or type(self.launcher).__name__ != "BasicLauncher":
+            return
+        named = [*search.space, *(each.partition("=")[0] for each in search.fixed)]
+        for config in probes(search, compose):
+            check(as_job(config, folder), named)

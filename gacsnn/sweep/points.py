@@ -24,24 +24,35 @@ def all_values(name: str, distribution: BaseDistribution) -> list[Any]:
     Raises:
         InputError: for a continuous one.
     """
+    return [value_at(distribution, index) for index in range(count_of(name, distribution))]
+
+
+def count_of(name: str, distribution: BaseDistribution) -> int:
+    """How many values a discrete distribution has, which may be more than a list can hold."""
     if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
+        return len(distribution.choices)
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     if distribution.step is None:
         raise InputError(f"hydra.sweeper.params: {name} is continuous, and a grid needs choices or steps")
-    count = round((distribution.high - distribution.low) / distribution.step) + 1
-    return [distribution.low + index * distribution.step for index in range(count)]
+    return round((distribution.high - distribution.low) / distribution.step) + 1
+
+
+def value_at(distribution: BaseDistribution, index: int) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[index]
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    assert distribution.step is not None
+    return distribution.low + index * distribution.step
 
 
 def grid_size(space: Mapping[str, BaseDistribution]) -> int:
-    return math.prod(len(all_values(name, distribution)) for name, distribution in space.items())
+    return math.prod(count_of(name, distribution) for name, distribution in space.items())
 
 
 def grid_point(space: Mapping[str, BaseDistribution], index: int) -> dict[str, Any]:
     """The index-th point of the grid, the last option the fastest."""
     point = {}
     for name, distribution in reversed(list(space.items())):
-        values = all_values(name, distribution)
-        index, place = divmod(index, len(values))
-        point[name] = values[place]
+        index, place = divmod(index, count_of(name, distribution))
+        point[name] = value_at(distribution, place)
     return point

@@ -1,6 +1,5 @@
 """What a run tells its trial."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,19 @@ from gacsnn.errors import InputError, Pruned, TakenOverError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
+from gacsnn.sweep.about import file_of, read_about, storage_of
 from gacsnn.sweep.leases import TAKEN_OVER
 from gacsnn.sweep.rungs import PAUSED, Rungs, goes_on
-from gacsnn.sweep.storage import file_of, open_storage, storage_of
+from gacsnn.sweep.storage import open_storage
 
 # One connection a study, however many jobs of it run in this process.
 _studies: dict[tuple[str, str], optuna.Study] = {}
 
 
-def open_reporter(hydra: Any, number: int) -> "TrialReporter":
-    """The reporter of a job, found through the `study.json` beside its run directory."""
+def open_reporter(hydra: Any, number: int, epochs: int) -> "TrialReporter":
+    """The reporter of a job of so many epochs, found through the `study.json` beside its run directory."""
     folder = Path(str(hydra.sweep.dir)).absolute()
-    about = json.loads((folder / "study.json").read_text())
+    about = read_about(folder)
     url = storage_of(folder, about)
     file = file_of(url)
     key = (url if file is None else str(file.absolute()), about["study"])
@@ -37,22 +37,31 @@ def open_reporter(hydra: Any, number: int) -> "TrialReporter":
         ):  # to confirm is to run to the end, and seeds are compared as a whole
             pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
         _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
-    epochs = [] if "confirms" in about else list(hydra.sweeper.rungs)
-    rungs = Rungs(epochs, hydra.sweeper.reduction_factor) if epochs else None
+    paused_after = [] if "confirms" in about else list(hydra.sweeper.rungs)
+    rungs = Rungs(paused_after, hydra.sweeper.reduction_factor) if paused_after else None
     runs = folder / str(number) if of_several else None
-    return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0], rungs, runs)
+    return TrialReporter(_studies[key], number, hydra.sweeper.objectives[0], rungs, runs, epochs)
 
 
 class TrialReporter:
     """Tells the study a run's score after each epoch, and stops the run when the pruner says so."""
 
     def __init__(
-        self, study: optuna.Study, number: int, score: str, rungs: Rungs | None = None, runs: Path | None = None
+        self,
+        study: optuna.Study,
+        number: int,
+        score: str,
+        rungs: Rungs | None = None,
+        runs: Path | None = None,
+        last: int | None = None,
     ) -> None:
-        """`runs`: where the runs of the trial lie, if there are several; their epochs are counted together, and not scored."""
+        """`runs`: where the runs of the trial lie, if there are several; their epochs are counted together, and not scored.
+        `last`: the epoch after which there is nothing more to be saved by stopping.
+        """
         self.study, self.number, self.rungs, self.runs = study, number, rungs, runs
         self.trial_id = study.get_trials(deepcopy=False)[number]._trial_id
         self.score = score
+        self.last = last
 
     @uninterrupted()
     def __call__(self, line: Mapping[str, Any]) -> None:
@@ -76,6 +85,8 @@ class TrialReporter:
             raise Pruned(
                 f"paused after epoch {epoch}: goes on when {self.score} {line[self.score]:.2f} is among the best"
             )
+        if epoch == self.last:
+            return
         trial = self.study._storage.get_trial(self.trial_id)
         if self.study.pruner.prune(self.study, trial):
             raise Pruned(f"stopped early after epoch {epoch}: {self.score} {line[self.score]:.2f} is not promising")

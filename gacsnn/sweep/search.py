@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from gacsnn.config.merge import MISSING, flat, identity
+from gacsnn.config.merge import MISSING, flat, identity, nested
+from gacsnn.config.messages import validate
+from gacsnn.config.saved import to_dict
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.sweep.compose import Compose
@@ -62,6 +64,7 @@ def probes(search: Search, compose: Compose) -> list[Config]:
     for name, distribution in search.space.items():
         points += [{**base, name: value} for value in endpoints(distribution)[1:]]
     configs = [compose(search.overrides(point)) for point in points]
+    check_choices(search, base, configs[0], compose)
     for config in configs:
         check_job(config)
         for name, given, instead in (
@@ -76,6 +79,26 @@ def probes(search: Search, compose: Compose) -> list[Config]:
                 "seed=1,2,3 repeats a run"
             )
     return configs
+
+
+def check_choices(search: Search, base: Mapping[str, Any], composed: Config, compose: Compose) -> None:
+    """Raises InputError for a wrong one among so many choices that they are no probes: composing each takes a while."""
+    options = flat(to_dict(composed))
+    for name, distribution in search.space.items():
+        if not isinstance(distribution, CategoricalDistribution):
+            continue
+        for choice in distribution.choices:
+            if choice not in endpoints(distribution) and not (name in options and is_valid({**options, name: choice})):
+                compose(search.overrides({**base, name: choice}))
+
+
+def is_valid(options: Mapping[str, Any]) -> bool:
+    """Of options that are flat; where one follows another, as Hydra composes them, it may be no after all."""
+    try:
+        validate(nested(options))
+    except InputError:
+        return False
+    return True
 
 
 def study_identity(search: Search, probed: Sequence[Config]) -> dict[str, Any]:

@@ -1,26 +1,39 @@
 """How far a study is, and what is best so far: in a line after each trial, and as a bar on a terminal."""
 
+import statistics
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import TAKEN_FROM, effective_trials
+from gacsnn.sweep.claims import TAKEN_FROM, effective_trials, is_interrupted
 from gacsnn.sweep.memory import OUT_OF_MEMORY
 from gacsnn.sweep.patient import impatient
+
+# The attribute of a study: how many trials it was asked for last.
+ASKED = "n_trials"
+
+# The option whose values are not ranked.
+SEED = "seed"
 
 # Seconds between looks at the storage.
 CHECK_EVERY = 1.0
 
 
 def finished(study: optuna.Study) -> int:
-    """The trials that are over; one that lacked memory is tried again."""
-    return sum(trial.state.is_finished() and OUT_OF_MEMORY not in trial.user_attrs for trial in own_trials(study))
+    """The trials that are over; one that lacked memory is tried again, and one that was interrupted goes on."""
+    return sum(is_over(trial) for trial in own_trials(study))
+
+
+def is_over(trial: FrozenTrial) -> bool:
+    return trial.state.is_finished() and OUT_OF_MEMORY not in trial.user_attrs and not is_interrupted(trial)
 
 
 def own_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -29,11 +42,35 @@ def own_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The Pareto front; with one objective the best trial, of several that are as good the earliest."""
+    """The Pareto front; with one objective the best trial, of several that are as good the earliest.
+
+    Where seeds are searched, all trials of the settings with the best mean over them: one seed is no better than another.
+    """
     if not any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False)):
         return []
-    best = sorted(study.best_trials, key=lambda trial: trial.number)
-    return best if len(study.directions) > 1 else best[:1]
+    if len(study.directions) > 1:
+        return sorted(study.best_trials, key=lambda trial: trial.number)
+    sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+    groups = by_settings(study)
+    seeds = max(map(len, groups))  # a mean over few is luckier
+    return min(
+        (group for group in groups if len(group) == seeds), key=lambda group: (sign * mean_of(group), group[0].number)
+    )
+
+
+def by_settings(study: optuna.Study) -> list[list[FrozenTrial]]:
+    """The complete trials, those together that differ by a searched seed alone; each by itself where none is searched."""
+    groups: dict[Any, dict[Any, FrozenTrial]] = {}
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        settings = tuple(sorted((name, repr(value)) for name, value in trial.params.items() if name != SEED))
+        group = groups.setdefault(settings if SEED in trial.params else trial.number, {})
+        group.setdefault(trial.params.get(SEED), trial)  # another with the same seed is the same run
+    return [list(group.values()) for group in groups.values()]
+
+
+def mean_of(trials: Sequence[FrozenTrial]) -> float:
+    """Of their first objective."""
+    return statistics.fmean(trial.values[0] for trial in trials)
 
 
 def best_so_far(study: optuna.Study, objectives: Sequence[str]) -> str:
@@ -43,7 +80,11 @@ def best_so_far(study: optuna.Study, objectives: Sequence[str]) -> str:
         return ""
     if len(objectives) > 1:
         return f"{len(best)} on the Pareto front"
-    return f"best {objectives[0]} {best[0].values[0]:.4g} (trial {best[0].number})"
+    if SEED not in best[0].params:
+        return f"best {objectives[0]} {best[0].values[0]:.4g} (trial {best[0].number})"
+    label = "mean" if len(by_settings(study)) == 1 else "best mean"
+    seeds = "1 seed" if len(best) == 1 else f"{len(best)} seeds"
+    return f"{label} {objectives[0]} {mean_of(best):.4g} (over {seeds})"
 
 
 def seconds_left(study: optuna.Study, n_trials: int, at_once: int) -> float | None:
@@ -57,7 +98,7 @@ def seconds_left(study: optuna.Study, n_trials: int, at_once: int) -> float | No
     done = (TrialState.COMPLETE, TrialState.PRUNED)
     timed = [trial.duration for trial in trials if trial.state in done and "reused" not in trial.user_attrs]
     seconds = [time_taken.total_seconds() for time_taken in timed if time_taken is not None]
-    left = n_trials - sum(trial.state.is_finished() for trial in trials)
+    left = n_trials - sum(map(is_over, trials))
     running = sum(trial.state == TrialState.RUNNING for trial in trials)
     if not seconds or left <= 0:
         return None

@@ -1,6 +1,5 @@
 """A study in Optuna's storage: opened, or made where there is none."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,8 @@ from sqlalchemy.exc import ArgumentError
 
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
-from gacsnn.errors import InputError, StorageError
+from gacsnn.errors import GacsnnError, InputError, StorageError
+from gacsnn.sweep.about import check_database, file_of, read_about, storage_of
 from gacsnn.sweep.claims import TAKEN_FROM
 from gacsnn.sweep.objectives import DirectionName
 from gacsnn.sweep.patient import Absence, PatientStorage, is_away
@@ -66,15 +66,6 @@ def connect(url: str, patience: float) -> BaseStorage:
     return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
-def file_of(url: str) -> Path | None:
-    """The file of a storage that is one."""
-    if url.startswith("journal:"):
-        return Path(url.removeprefix("journal:").removeprefix("//"))
-    if url.startswith("sqlite:///"):
-        return Path(url.removeprefix("sqlite:///").partition("?")[0])
-    return None
-
-
 def shown(url: str) -> str:
     """A URL without its password."""
     try:
@@ -83,42 +74,48 @@ def shown(url: str) -> str:
         return url
 
 
-def storage_beside(folder: Path) -> str:
-    """The database of a study whose trials lie in this folder, where none is given."""
-    return f"sqlite:///{folder / 'study.db'}"
-
-
-def storage_of(folder: Path, about: Mapping[str, Any]) -> str:
-    """The storage that a sweep's `study.json` names. The folder may have been moved since.
-
-    Raises:
-        InputError: when its file is not there; a new one would be an empty study.
-    """
-    url = about["storage"] or storage_beside(folder)
-    file = file_of(url) if url.startswith("sqlite:///") else None
-    if file is None or file.exists():
-        return url
-    if (folder / "study.db").exists():
-        return storage_beside(folder)
-    raise InputError(f"study={folder}: its storage {url} is not there")
-
-
 def load_study(folder: Path) -> tuple[optuna.Study, list[str]]:
     """The study of a sweep's folder, and its objectives.
 
     Raises:
-        InputError: when there is none, or its storage cannot be reached.
+        InputError: when there is none, its storage cannot be reached, or what it holds is damaged.
     """
-    try:
-        about = json.loads((folder / "study.json").read_text())
-    except (OSError, ValueError):
-        raise InputError(f"study={folder}: no sweep in this folder (it holds no study.json)") from None
+    about = read_about(folder)
     url = storage_of(folder.absolute(), about)
+    check_database(url)
+    return stored_study(about["study"], open_storage(url), url, f"study={folder}"), about["objectives"]
+
+
+def stored_study(name: str, storage: BaseStorage, url: str, said: str) -> optuna.Study:
+    """The study of that name, which was there before, read once as a whole.
+
+    Raises:
+        InputError: one line that begins with what is `said`, when it is not there, or cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what is wrong is said below, in one line
     try:
-        study = optuna.load_study(study_name=about["study"], storage=open_storage(url))
+        found = is_there(name, storage)
+        study = optuna.load_study(study_name=name, storage=storage) if found else None
+        if study is not None:
+            dict(study.user_attrs)
+            study.get_trials(deepcopy=False)
+    except GacsnnError:
+        raise
+    except Exception as error:  # whatever Optuna makes of numbers and words that are none of its own
+        raise InputError(f"{said}: the storage {shown(url)} is damaged ({first_line(error)})") from None
+    finally:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if study is None:
+        raise InputError(f"{said}: the storage {shown(url)} has no study {name}")
+    return study
+
+
+def is_there(name: str, storage: BaseStorage) -> bool:
+    try:
+        storage.get_study_id_from_name(name)
     except KeyError:
-        raise InputError(f"study={folder}: the storage {url} has no study {about['study']}") from None
-    return study, about["objectives"]
+        return False
+    return True
 
 
 def run_of(trial: FrozenTrial, folder: Path) -> Path:

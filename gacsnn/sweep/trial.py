@@ -1,10 +1,18 @@
 """A job's side of a sweep: which trial it is, whom it tells of its epochs, what it returns."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
+from gacsnn.sweep.about import CONFIRMS
+
+# What a run of a sweep is checked with, besides its own ranges: its config, and the options that were set; raises InputError.
+Check = Callable[[Config, Collection[str]], object]
+
+AUTO = "auto"  # of `resume`
 
 TRIAL = "GACSNN_TRIAL"  # environment of a job: the number of its trial
 
@@ -15,12 +23,37 @@ def trial_number(hydra: Any) -> int | None:
     return None if number is None else int(number)
 
 
+def name_of(folder: Path, number: int) -> str:
+    """A trial in the lines of a sweep; one that confirms others says so, because those have numbers, too."""
+    return f"{folder.name}/{number}" if folder.name.startswith(CONFIRMS) else f"trial {number}"
+
+
 def check_job(config: Config) -> None:
     """Raises InputError for what has a meaning in a run of its own, and none in one of many."""
     if config.max_minutes is not None:
         raise InputError(
             "max_minutes: ends a run that is to go on later, which a run of a sweep is not; give epochs or max_steps"
         )
+
+
+def check_folder(folder: Path) -> None:
+    """Raises InputError when the folder of a sweep cannot be written. Nothing is made."""
+    ancestor = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
+    if not ancestor.is_dir():
+        raise unwritable(folder, f"{ancestor} is a file")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        raise unwritable(folder, "no permission")
+
+
+def unwritable(folder: Path, reason: str) -> InputError:
+    return InputError(f"hydra.sweep.dir={folder}: cannot be written ({reason}); give another folder")
+
+
+def as_job(config: Config, folder: Path) -> Config:
+    """A run as one of a sweep in this folder, whose own folder is there only when it begins."""
+    if config.output_dir is not None or config.resume not in (None, AUTO):
+        return config
+    return config.model_copy(update={"output_dir": str(folder), "resume": None})
 
 
 def check_plan(hydra: Any, config: Config) -> None:
@@ -31,11 +64,11 @@ def check_plan(hydra: Any, config: Config) -> None:
         )
 
 
-def reporter_of_job(hydra: Any, number: int) -> Callable[[Mapping[str, Any]], None]:
+def reporter_of_job(hydra: Any, number: int, epochs: int) -> Callable[[Mapping[str, Any]], None]:
     """What the run of a trial calls after each epoch. Found through the job's own config, on whatever machine."""
     from gacsnn.sweep.reporter import open_reporter  # brings optuna, which only a trial wants
 
-    return open_reporter(hydra, number)
+    return open_reporter(hydra, number, epochs)
 
 
 def objective(hydra: Any, result: Mapping[str, Any]) -> Any:

@@ -6,13 +6,15 @@ from typing import get_args
 
 from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, NAMED, config_hash, differences, inherit, sections
 from gacsnn.config.saved import from_saved, to_dict
-from gacsnn.config.schema import Cifar, Config, Evaluate, Folder, ShowDiff, ShowStudy, ShowTable, Train
+from gacsnn.config.schema import Config, Evaluate, ShowDiff, ShowStudy, ShowTable, Train
 from gacsnn.errors import InputError, other_steps
 from gacsnn.report.compare import recorded
 from gacsnn.runtime.cores import visible_gpus
-from gacsnn.runtime.files import check_file, check_root
+from gacsnn.runtime.datasets import check_files
+from gacsnn.runtime.files import check_file
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
+from gacsnn.tasks.least import check_host
 
 AUTO = "auto"  # of `resume`: the run of the same configuration
 
@@ -35,7 +37,7 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         config = config.model_copy(update={"resume": None if found is None else str(found)})
     if isinstance(config.task, Train) and config.resume is not None:
         config = with_processes(resumed(config, overridden, RunDirectory(Path(config.resume))))
-        check_data(config)
+        check_here(config)
         return config
     if isinstance(config.task, Evaluate) and config.checkpoint is None:
         raise InputError(f"task={task}: checkpoint=FILE says what to measure, such as RUN/checkpoints/best.pt")
@@ -45,7 +47,7 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         check_new_directory(config.output_dir)
         if config.checkpoint is not None:
             check_file(Path(config.checkpoint), "checkpoint")
-        check_data(expected(config, overridden))
+        check_here(expected(config, overridden))
     config = with_processes(config)
     if isinstance(config.task, ShowStudy) and config.study is None:
         raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
@@ -147,12 +149,10 @@ def as_measured(saved: Config, config: Config, overridden: Collection[str] | Non
     return config
 
 
-def check_data(config: Config) -> None:
-    """Raises InputError when the folder of the images is not there; what is in it is looked at with torch."""
-    if isinstance(config.dataset, Folder | Cifar) and not config.dataset.root.strip():
-        raise InputError("dataset.root=: should be a folder; left out, it is one below data/, or below GACSNN_DATA")
-    if isinstance(config.dataset, Folder):
-        check_root(config.dataset)
+def check_here(config: Config) -> None:
+    """Raises InputError when the files of the data are not there, or this machine's memory cannot hold the run."""
+    check_files(config.dataset)
+    check_host(config)
 
 
 def saved_choices(given: Mapping[str, str]) -> dict[str, str]:

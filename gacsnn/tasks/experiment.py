@@ -18,11 +18,12 @@ from gacsnn.data.normalise import Normalise
 from gacsnn.data.splits import Splits
 from gacsnn.encoders import ENCODERS, GAC
 from gacsnn.errors import InputError, other_steps
-from gacsnn.models import SpikingResNet, create_model, find_network
+from gacsnn.models import SpikingResNet, create_model
 from gacsnn.neuron import NEURONS
 from gacsnn.runtime.console import log
-from gacsnn.runtime.device import Machine, prepare_machine
+from gacsnn.runtime.device import Machine, on_gpu, prepare_machine
 from gacsnn.runtime.run_dir import RunDirectory, make_directory
+from gacsnn.tasks import least
 from gacsnn.weights import load_reference, load_weights
 
 
@@ -60,9 +61,13 @@ class Experiment:
 
 
 def prepare(config: Config) -> Experiment:
-    """Read the data, build the network. The config comes back with mean and std as measured."""
+    """Read the data, build the network. The config comes back with mean and std as measured.
+
+    Raises:
+        InputError: when there is no such device, a GPU has less memory than the least, or the data is missing or damaged.
+    """
     machine = prepare_machine(config.hardware)
-    find_network(config.model.name, config.model.layout)
+    check_gpu_memory(config)
     if getattr(config.dataset, "download", False):
         machine.group.share(lambda: load_splits(config.dataset) and None)  # one fetches, then all read
     splits = load_splits(config.dataset).limited(config.limit_train, config.limit_eval)
@@ -87,6 +92,14 @@ def prepare(config: Config) -> Experiment:
     else:
         normalise = Normalise([0.0] * 3, [1.0] * 3, machine)
     return Experiment(config, machine, splits, model, normalise)
+
+
+def check_gpu_memory(config: Config) -> None:
+    """Raises InputError where the run is on a GPU that has less memory in all than the least."""
+    if on_gpu(config.hardware):
+        processes = config.hardware.processes
+        part = 1 / processes if isinstance(processes, int) else 1 / max(1, torch.cuda.device_count())
+        least.check(config, torch.cuda.get_device_properties(0).total_memory, "the GPU", part)
 
 
 def put_weights(model: SpikingResNet, state: Mapping[str, Any], source: str) -> None:

@@ -7,7 +7,8 @@ from networks import MAX_NEURON, constants, of_config, trains
 from program import ROOT, config
 
 from gacsnn.config.schema import NETWORKS, Config, Train
-from gacsnn.models import LAYOUTS, SpikingResNet
+from gacsnn.models import SpikingResNet
+from gacsnn.networks import LAYOUTS
 from gacsnn.neuron import NEURONS
 
 CONF = ROOT / "conf"

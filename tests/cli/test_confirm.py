@@ -71,7 +71,7 @@ def test_two_workers_share_what_is_to_be_confirmed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("hydra.sweeper.confirm={top:0,seeds:2}", "numbers greater than 0"),
+        ("hydra.sweeper.confirm={top:0,seeds:2}", "numbers from 1 to 10,000"),
         ("hydra.sweeper.confirm={top:2}", "should be {top: 3, seeds: 5}"),
         ("hydra.sweeper.confirm=yes", "should be {top: 3, seeds: 5}"),
         (f"{CONFIRM} hydra.sweeper.test=all", "keeps the test split for the winner"),

@@ -94,7 +94,7 @@ HOW_TOS = {
         "resnet4",
         {"conf/model/resnet4.yaml": "defaults:\n  - resnet18\n  - _self_\nname: resnet4\n"},
         {
-            "gacsnn/models.py": {
+            "gacsnn/networks.py": {
                 '            "resnet8": Network(stages': (
                     '            "resnet4": Network(stages((64, 1, 2)), stem="conv3"),\n'
                 )

@@ -29,8 +29,6 @@ from program import TINY, Launch, refused
         ("task=evaluate", "task=evaluate: checkpoint=FILE says what to measure"),
         ("dataset=image_folder", "dataset.root=data/image_folder: no such folder"),
         ("dataset=imagenet", "dataset.root=data/imagenet: no such folder"),
-        ("dataset=cifar10", "the files of cifar10 are missing or damaged; dataset.download=true fetches them"),
-        ("dataset=cifar100", "the files of cifar100 are missing or damaged"),
         ("dataset.test=0.999", "cannot hold out 0.999 of 1797 images by class"),
     ],
 )
@@ -45,7 +43,8 @@ def test_a_wrong_value_in_a_grid_is_one_line_too(launch: Launch) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_cuda_where_there_is_none(launch: Launch, tmp_path: Path) -> None:
-    assert "hardware=cuda: PyTorch finds no CUDA device here" in refused(launch, tmp_path, "hardware=cuda")
+    for many in ((), ("-m", "T=1,2"), ("-m", "sweeps=t_lr"), ("-m", "sweeps=t_lr", "hydra.sweeper.n_jobs=2")):
+        assert "hardware=cuda: PyTorch finds no CUDA device here" in refused(launch, tmp_path, *many, "hardware=cuda")
 
 
 def test_a_run_directory_that_holds_a_run_or_cannot_be_written(launch: Launch, tmp_path: Path) -> None:
@@ -76,7 +75,7 @@ def test_a_data_folder_that_is_empty_or_whose_parts_differ(launch: Launch, tmp_p
     (tmp_path / "empty").mkdir()
     assert "holds no class folders" in refused(launch, tmp_path, arguments[0], "dataset.root=empty")
     (jpegs / "train" / "dog").mkdir()
-    assert "Found no valid file for the classes dog" in refused(launch, tmp_path, *arguments)
+    assert "no image in the class folders dog; taken for images are .jpg, " in refused(launch, tmp_path, *arguments)
     Image.new("RGB", (16, 16)).save(jpegs / "train" / "dog" / "0.png")
     assert "must hold the same classes; only one of them has dog" in refused(launch, tmp_path, *arguments)
 
@@ -130,6 +129,12 @@ def test_a_checkpoint_that_is_none(launch: Launch, tmp_path: Path, capsys: pytes
         said = refused(launch, tmp_path, "task=evaluate", f"checkpoint={name}.pt")
         assert said.startswith(f"checkpoint={name}.pt: ")
         assert "code was run" not in capsys.readouterr().out
+    for many in (("T=1,2",), ("sweeps=t_lr",)):
+        assert refused(launch, tmp_path, "-m", *many, "checkpoint=short.pt").startswith(
+            "checkpoint=short.pt: this file is"
+        )
+    told = refused(launch, tmp_path, "-m", "T=2,4", *TINY[:-1], "checkpoint=run/checkpoints/best.pt")
+    assert told.startswith("checkpoint=run/checkpoints/best.pt: T is 2 there and 4 here"), "and not when its turn comes"
 
 
 def test_a_checkpoint_of_another_architecture(launch: Launch, tmp_path: Path) -> None:

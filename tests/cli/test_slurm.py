@@ -16,9 +16,10 @@ from cluster import cluster, queue, slurm, started
 from optuna.trial import TrialState
 from program import FOLDER, SEARCH, Launch, read_metrics, read_result, refused, start, wait_for
 
+from gacsnn.sweep.about import storage_beside
 from gacsnn.sweep.claims import effective_trials
 from gacsnn.sweep.slurm import script
-from gacsnn.sweep.storage import open_storage, storage_beside
+from gacsnn.sweep.storage import open_storage
 
 OURS = (
     "-m",

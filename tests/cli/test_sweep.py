@@ -9,12 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 from databases import Server
 from optuna.trial import TrialState
 from program import FOLDER, ROOT, SEARCH, SMALL, TINY, Launch, read_metrics, read_result, refused, start, wait_for
 from studies import check_whole, load
 
+from gacsnn.report.study import show
 from gacsnn.sweep.claims import effective_trials, finish_early
 from gacsnn.sweep.leases import process_start
 from gacsnn.sweep.status import best_trials
@@ -107,8 +109,11 @@ def test_ctrl_c_saves_the_trial_and_the_sweep_goes_on_later(tmp_path: Path) -> N
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130, out
+    assert out.splitlines()[-1] == f"study {FOLDER.name}: stopped; 0 of 2 trials done; the same command goes on with it"
+    assert "Error executing" not in out
     study = load(tmp_path / FOLDER)
     assert [trial.user_attrs.get("reason") for trial in study.trials] == ["interrupted by the user"] * 2
+    assert show(tmp_path / FOLDER)["trials"]["INTERRUPTED"] == 2
     owners = [trial.user_attrs["owner"] for trial in study.trials]
     assert len({owner["pid"] for owner in owners}) == 2
     assert [owner for owner in owners if process_start(owner["pid"]) == owner["start"]] == [], "a worker lives on"
@@ -303,7 +308,7 @@ def test_two_objectives_give_a_pareto_front(launch: Launch, tmp_path: Path) -> N
         ),
         (("hydra.sweeper.max_failure_rate=2",), "should be less than or equal to 1"),
         (("hydra.sweeper.max_retries=-1",), "hydra.sweeper.max_retries=-1: should be greater than or equal to 0"),
-        (("hydra.sweeper.lease_seconds=0",), "hydra.sweeper.lease_seconds=0.0: should be greater than 0"),
+        (("hydra.sweeper.lease_seconds=0",), "hydra.sweeper.lease_seconds=0.0: should be greater than or equal to 1"),
         (("hydra.sweeper.lease_seconds=inf",), "hydra.sweeper.lease_seconds=inf: should be a finite number"),
         (("hydra.sweeper.direction=null",), "hydra.sweeper.direction=null: choose one of maximize, minimize"),
         (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: should be greater"),
@@ -406,6 +411,40 @@ def test_a_study_keeps_its_objective(launch: Launch, tmp_path: Path) -> None:
     assert launch(*command).code == 0
     line = refused(launch, tmp_path, *command, "hydra.sweeper.objectives=[firing_rate]")
     assert line.endswith("are compared by validation_top1, not by firing_rate; give another name")
+
+
+def test_a_study_keeps_its_rungs(launch: Launch) -> None:
+    paused = ("hydra.sweeper.rungs=[1,2]", "hydra.sweeper.reduction_factor=2")
+    begun = ("-m", *SEARCH, "hydra.sweeper.n_trials=1")
+    assert launch(*begun, *paused).code == 0
+    for other in ((), (paused[0],), ("hydra.sweeper.rungs=[1,2,3]", "epochs=3")):
+        code, _, err = launch(*begun, *other)
+        assert code == 2
+        assert "rungs" in err or "epochs is 2 there and 3 here" in err
+    assert launch(*begun, *paused).code == 0
+
+
+def test_a_study_that_is_lost_is_not_begun_anew_over_its_runs(launch: Launch, tmp_path: Path) -> None:
+    folder, command = tmp_path / FOLDER, ("-m", *SEARCH, "hydra.sweeper.n_trials=1")
+    assert launch(*command).code == 0
+    database = (folder / "study.db").read_bytes()
+
+    def said() -> str:
+        return refused(launch, tmp_path, *command)
+
+    (folder / "study.db").write_bytes(b"")
+    assert "the study's file is empty; put a copy of it back" in said()
+    (folder / "study.db").unlink()
+    assert "the study's file is gone" in said()
+    optuna.create_study(study_name="other", storage=f"sqlite:///{folder / 'study.db'}")
+    assert f"has no study {FOLDER.name}" in said()
+    (folder / "study.db").write_bytes(database)
+    (folder / "study.json").write_text("[]")
+    assert launch(*command).code == 0
+    assert load(folder).study_name == FOLDER.name, "what names it is written anew"
+    assert "holds the trials of study" in refused(
+        launch, tmp_path, *command, "hydra.sweeper.study_name=b", f"hydra.sweep.dir={FOLDER}"
+    )
 
 
 def test_a_folder_may_have_any_name(launch: Launch, tmp_path: Path) -> None:

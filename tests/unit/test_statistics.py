@@ -89,7 +89,7 @@ def test_hopeless_differences_have_no_number_of_seeds() -> None:
     assert seeds_to_decide(0.001, 1.0) is None
     assert seeds_to_decide(0.0, 1.0) is None
     assert seeds_to_decide(0.0, 0.0) is None
-    assert seeds_to_decide(1.0, 0.0) == 2
+    assert seeds_to_decide(1.0, 0.0) == 5, "as many as sign flips want"
 
 
 def test_to_refute_wants_more_seeds_than_to_support() -> None:
@@ -117,3 +117,18 @@ def test_refuted_is_what_lies_outside_the_interval() -> None:
 
 def test_a_claim_that_cannot_be_tested_counts_among_the_others() -> None:
     assert holm([0.04, math.nan]) == pytest.approx([0.08, 1.0])
+
+
+def test_differences_that_are_all_the_same_have_no_spread_to_go_by() -> None:
+    def said(pairs: int, difference: float, by: float = 0.0) -> str:
+        than = {seed: 90.0 + 0.1 * seed for seed in range(pairs)}
+        found = paired({seed: value + difference for seed, value in than.items()}, than, by)
+        return verdict(found.p_t, found.p_below)
+
+    assert t_test([0.3, 0.3, 0.3]) == flip_test([0.3, 0.3, 0.3]) == 0.125
+    assert t_test([-0.3, -0.3, -0.3]) == 1.0
+    assert [said(pairs, 0.3) for pairs in (2, 4, 5, 6)] == ["undecided", "undecided", "supported", "supported"]
+    assert [said(pairs, -0.3) for pairs in (2, 5, 6)] == ["undecided", "undecided", "refuted"]
+    assert said(9, 0.3, by=0.3) == "undecided", "whatever the last bits of 0.3 say"
+    for sign, claims in ((1, 1), (-1, 1), (1, 4)):
+        assert seeds_to_decide(0.3 * sign, 0.0, claims) == {(1, 1): 5, (-1, 1): 6, (1, 4): 7}[sign, claims]

@@ -9,8 +9,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from gacsnn.report.answers import Answer, answers
+from gacsnn.report.study import claim_lines, unfinished
 from gacsnn.statistics import paired
+from gacsnn.sweep.claims import INTERRUPTED
 from gacsnn.sweep.question import read_claims, to_plain
+from gacsnn.sweep.status import ASKED
 
 SPACE: dict[str, BaseDistribution] = {
     "encoder": CategoricalDistribution(["gac", "direct"]),
@@ -125,3 +128,25 @@ def test_how_many_more_would_decide_is_said(more: int, said: str) -> None:
     (claim, _) = read_claims(CLAIM, SPACE, "best")
     difference = paired({0: 1.0, 1: 2.0}, {0: 0.0, 1: 3.0})
     assert said in Answer(claim, difference, 0.4, "undecided", more, []).notes()[0]
+
+
+def test_equal_differences_are_said_to_be_so() -> None:
+    trials = [trial(encoder, 2, seed, 90.0 + (encoder == "gac")) for encoder in ("gac", "direct") for seed in range(4)]
+    (answer, _) = asked(study_of(trials))
+    assert answer.verdict == "undecided"
+    assert "all 4 differences are the same, and the t-test has no spread to go by" in answer.notes()[1]
+
+
+def test_an_answer_before_the_end_says_so() -> None:
+    study = study_of(both())
+    pending = unfinished(study, study.trials)
+    assert pending == ""
+    study.set_user_attr(ASKED, 24)
+    study.enqueue_trial({"encoder": "gac", "T": 2, "seed": 0})
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"died": INTERRUPTED}))
+    pending = unfinished(study, study.trials)
+    assert pending == "1 waiting, 1 interrupted, 2 not begun"
+    assert any(
+        line.startswith(f"- the sweep is not at its end ({pending}): these are no answers yet")
+        for line in claim_lines(asked(study), pending)
+    )

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from gacsnn.report.study import show
+from gacsnn.report.study import importances, show
 from gacsnn.report.study_page import shown_storage
 
 SPACE = {
@@ -91,3 +91,12 @@ def test_where_a_study_lies_is_said_without_password_and_path(tmp_path: Path) ->
     for storage, said in ((None, "study.db"), ("postgresql://me:secret@host/db", "postgresql://me:***@host/db")):
         (tmp_path / "study.json").write_text(json.dumps({"study": "s", "storage": storage, "objectives": ["top1"]}))
         assert shown_storage(tmp_path) == said
+
+
+def test_a_seed_has_no_importance() -> None:
+    space = {"T": optuna.distributions.IntDistribution(1, 4), "seed": optuna.distributions.IntDistribution(0, 9)}
+    study = optuna.create_study(direction="maximize")
+    for number in range(12):
+        params = {"T": 1 + number % 4, "seed": number % 10}
+        study.add_trial(optuna.create_trial(params=params, distributions=space, value=number % 4 + 0.1 * number))
+    assert set(importances(study, study.trials)) == {"T"}

@@ -1,6 +1,7 @@
 """What counts as spent."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from gacsnn.sweep.budget import gpus, taken
+from gacsnn.sweep.budget import expected, gpus, taken
 from gacsnn.sweep.workers import ARRAY, WORKER
 
 BEGUN = datetime(2026, 1, 1, 22, 0)
@@ -59,3 +60,21 @@ def test_a_trial_on_all_gpus_of_its_worker_holds_those(
     )
     trial: Any = SimpleNamespace(params={})
     assert gpus(sweep, trial) == found
+
+
+@pytest.mark.parametrize(("rungs", "seconds"), [(None, 600.0), (object(), 330.0)])
+def test_what_a_trial_will_take_is_known_before_one_is_complete(tmp_path: Path, rungs: object, seconds: float) -> None:
+    sweep: Any = SimpleNamespace(
+        folder=tmp_path, options=SimpleNamespace(rungs=rungs), study=SimpleNamespace(user_attrs={})
+    )
+
+    def of(state: TrialState, took: float) -> FrozenTrial:
+        trial = optuna.trial.create_trial(state=state, value=1.0 if state == TrialState.COMPLETE else None)
+        trial.datetime_start, trial.datetime_complete = BEGUN, BEGUN + timedelta(seconds=took)
+        return trial
+
+    new: Any = SimpleNamespace(params={})
+    paused = [of(TrialState.PRUNED, 60.0)]
+    assert expected(sweep, [], new) == 0.0
+    assert expected(sweep, paused, new) == 60.0, "and not nothing, which any budget has left"
+    assert expected(sweep, [*paused, of(TrialState.COMPLETE, 600.0)], new) == seconds

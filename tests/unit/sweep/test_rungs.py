@@ -3,6 +3,7 @@
 import random
 
 import optuna
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
@@ -81,3 +82,15 @@ def test_two_that_promote_at_once_make_one_trial_of_it() -> None:
     assert claim(study, 2, 10, 60.0, sampler) is not None
     assert claim(study, 2, 10, 60.0, sampler) is None
     assert len(effective_trials(study)) == 2
+
+
+def test_nothing_is_stopped_after_its_last_epoch() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    study.pruner = optuna.pruners.ThresholdPruner(lower=50.0)
+    trial = study.ask()
+    report = TrialReporter(study, trial.number, "validation_top1", last=3)
+    line = {"epoch": 3, "validation_top1": 10.0}
+    report(line)
+    assert study.trials[0].intermediate_values == {3: 10.0}
+    with pytest.raises(Pruned, match="stopped early after epoch 2"):
+        report({**line, "epoch": 2})

@@ -6,7 +6,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from gacsnn.sweep.status import seconds_left, status
+from gacsnn.sweep.claims import INTERRUPTED
+from gacsnn.sweep.status import best_so_far, best_trials, finished, seconds_left, status
 from gacsnn.sweep.storage import open_study
 
 
@@ -48,3 +49,28 @@ def test_the_status_says_it() -> None:
     assert status(study_of((COMPLETE, 100.0)), 3, ["validation_top1"]) == (
         "1 of 3 trials done, best validation_top1 1 (trial 0), about 3 min 20 s left"
     )
+
+
+def test_a_trial_that_was_interrupted_is_not_done() -> None:
+    study = study_of((COMPLETE, 100.0))
+    for died in (INTERRUPTED, "its process was killed"):
+        study.add_trial(optuna.trial.create_trial(state=FAIL, user_attrs={"died": died}))
+    assert finished(study) == 2, "one that died goes on, or is given up: `reap_dead` knows"
+    assert status(study, 3, ["validation_top1"]).startswith("2 of 3 trials done")
+    assert seconds_left(study, 3, 1) == 100.0
+
+
+def seeds(*values: tuple[int, int, float]) -> optuna.Study:
+    """Trials of T, seed and score."""
+    space = {"T": optuna.distributions.IntDistribution(1, 8), "seed": optuna.distributions.IntDistribution(0, 9)}
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    for T, seed, value in values:
+        study.add_trial(optuna.trial.create_trial(params={"T": T, "seed": seed}, distributions=space, value=value))
+    return study
+
+
+def test_seeds_are_not_ranked_but_their_means_are() -> None:
+    study = seeds((2, 0, 90.0), (2, 1, 92.0), (4, 0, 95.0), (4, 1, 80.0), (8, 0, 99.0), (2, 1, 92.0))
+    assert [trial.number for trial in best_trials(study)] == [0, 1], "not the lucky one at T=4, nor one seed at T=8"
+    assert best_so_far(study, ["validation_top1"]) == "best mean validation_top1 91 (over 2 seeds)"
+    assert best_so_far(seeds((2, 0, 90.0), (2, 1, 92.0)), ["top1"]) == "mean top1 91 (over 2 seeds)"
