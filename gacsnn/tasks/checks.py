@@ -278,8 +278,14 @@ def point_to_run(option: str, path: Path) -> None:
         raise InputError(f"{option}={path}: lies in a run; give that: {option}={above}")
     runs = sorted([*path.glob(f"*/{CONFIG}"), *path.glob(f"*/*/{CONFIG}")], key=lambda file: file.stat().st_mtime)
     if (path / "study.json").exists():
-        on = "the command that began it (python launch.py -m ...), given again, goes on with it" if option == "resume" else ""
+        on = (
+            "the command that began it (python launch.py -m ...), given again, goes on with it"
+            if option == "resume"
+            else ""
+        )
         one = f"{option}={runs[-1].parent} is one of its runs" if runs else ""
         raise InputError(f"{option}={path}: is a sweep; {'; '.join(filter(None, (on, one)))}")
     if runs:
-        raise InputError(f"{option}={path}: is a folder of runs; name one, such as the newest: {option}={runs[-1].parent}")
+        raise InputError(
+            f"{option}={path}: is a folder of runs; name one, such as the newest: {option}={runs[-1].parent}"
+        )

@@ -19,6 +19,7 @@ from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
 from gacsnn.training.memory import gpu_memory_errors
 from gacsnn.training.metrics import evaluate
+from gacsnn.weights import is_ours
 
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:
@@ -50,7 +51,7 @@ def measure(
     experiment = prepare(config)
     if "classes" in content:
         check_classes(content["classes"], experiment, source)
-    put_weights(experiment.model, content, source)
+    put_weights(experiment, content, source)
     images = experiment.splits.for_evaluation(split)
     if images is None:
         raise InputError(f"task.split={split}: with dataset.validation=0 there is no validation split")
@@ -62,7 +63,8 @@ def measure(
     state = content.get("train_state", {})
     then = content.get("config", {}).get("task", {})
     validated = then.get("selected_by") == "validation" and state["epoch"] == state["best_epoch"]
-    epoch = f", after epoch {state['epoch']}" if state else ", the authors' weights"
+    bare = ", a bare state dict" if is_ours(experiment.model, content) else ", the authors' weights"
+    epoch = f", after epoch {state['epoch']}" if state else bare
     rows = account(score, experiment)
     result = {
         **measured(score, split, experiment, rows),

@@ -21,7 +21,13 @@ def test_a_complete_run_is_not_run_again_but_can_go_further(launch: Launch, tmp_
 def test_more_epochs_go_on_at_the_rate_of_the_longer_schedule(launch: Launch, tmp_path: Path) -> None:
     options = (*TINY, "scheduler=cosine_by_epoch")
     assert launch(*options, "epochs=2", "output_dir=run").code == 0
-    assert launch("resume=run", "epochs=4").code == 0
+    said = launch("resume=run", "epochs=4")
+    assert said.code == 0
+    assert (
+        "the learning rate goes on at 0.001; it stood at 0, and scheduler=cosine, over 2 epochs until now, is"
+        in said.out
+    )
+    assert "the learning rate goes on" not in launch("resume=run", "max_steps=100", "epochs=4").out
     assert launch(*options, "epochs=4", "output_dir=whole").code == 0
     rates = [[line["lr"] for line in read_metrics(tmp_path / name)] for name in ("run", "whole")]
     assert rates[0][2:] == rates[1][2:]
@@ -108,13 +114,17 @@ def test_what_lies_in_a_run_or_above_some_names_them(launch: Launch, tmp_path: P
             assert said == f"{option}={inside}: lies in a run; give that: {option}=outputs/day/run"
         for above in ("outputs", "outputs/day"):
             said = refused(launch, tmp_path, f"{option}={above}")
-            assert said == f"{option}={above}: is a folder of runs; name one, such as the newest: {option}=outputs/day/run"
+            assert (
+                said == f"{option}={above}: is a folder of runs; name one, such as the newest: {option}=outputs/day/run"
+            )
     (run.parent / "study.json").write_text("{}")
     assert refused(launch, tmp_path, "resume=outputs/day") == (
         "resume=outputs/day: is a sweep; the command that began it (python launch.py -m ...), given again, goes on with it; "
         "resume=outputs/day/run is one of its runs"
     )
-    assert refused(launch, tmp_path, "rerun=outputs/day").endswith("is a sweep; rerun=outputs/day/run is one of its runs")
+    assert refused(launch, tmp_path, "rerun=outputs/day").endswith(
+        "is a sweep; rerun=outputs/day/run is one of its runs"
+    )
 
 
 def test_auto_begins_a_run_and_goes_on_with_the_one_of_the_same_options(launch: Launch, tmp_path: Path) -> None:
