@@ -12,6 +12,7 @@ from gacsnn.config.merge import flat
 from gacsnn.config.saved import to_dict
 from gacsnn.config.schema import Config
 from gacsnn.report import html
+from gacsnn.report.by_class import class_table, heat_map, mistakes, read_confusion
 from gacsnn.report.chart import Axis, Chart, Series
 from gacsnn.report.pages import Cell, Table, Tile, figures, said
 from gacsnn.report.rows import data_of, network_of
@@ -42,6 +43,7 @@ def run_page(run_dir: RunDirectory, given: Collection[str]) -> str:
     assert result is not None
     options = flat(to_dict(config))
     layers = read_layers(run_dir)
+    confusion = read_confusion(run_dir)
     return html.render(
         "run.html",
         name=run_dir.path.absolute().name,
@@ -49,6 +51,9 @@ def run_page(run_dir: RunDirectory, given: Collection[str]) -> str:
         tiles=tiles(result),
         figures=figures(curves(metrics)),
         result=facts(result),
+        confusion=[] if confusion is None else figures([heat_map(confusion)]),
+        classes=None if confusion is None else class_table(confusion),
+        mistakes=None if confusion is None else mistakes(confusion),
         odd_layers=odd_layers(result),
         rates=rates(layers),
         energy=energy(layers),

@@ -8,8 +8,10 @@ from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Evaluate
 from gacsnn.energy import Row
 from gacsnn.errors import InputError
+from gacsnn.report.by_class import Confusion, read_confusion, show, write_by_class
 from gacsnn.report.run_page import write_page
 from gacsnn.report.summary import conclude
+from gacsnn.runtime import console
 from gacsnn.runtime.group import this_group
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
 from gacsnn.tasks.checks import as_measured
@@ -18,13 +20,15 @@ from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
 from gacsnn.training.memory import gpu_memory_errors
-from gacsnn.training.metrics import evaluate
+from gacsnn.training.metrics import Score, evaluate
 from gacsnn.weights import is_ours
 
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:
     result, _rows, run_dir = measure_checkpoint(config, overridden)
     conclude(result, run_dir.path)
+    if run_dir.writes and not console.label and (confusion := read_confusion(run_dir)) is not None:
+        show(confusion, run_dir)
     compare(config, run_dir)
     return result
 
@@ -59,7 +63,7 @@ def measure(
     run_dir.write_config(experiment.config)
     announce(experiment, run_dir.path)
     with experiment.loader(images) as loader:
-        score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine)
+        score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine, by_class=True)
     state = content.get("train_state", {})
     then = content.get("config", {}).get("task", {})
     validated = then.get("selected_by") == "validation" and state["epoch"] == state["best_epoch"]
@@ -76,9 +80,17 @@ def measure(
         "selected_by": f"the user: {config.checkpoint}{epoch}",
     }
     write_energy(rows, run_dir)
+    write_by_class(confusion_of(score, experiment), run_dir)
     run_dir.write_result(result)
     write_page(run_dir, overridden)
     return result, rows, run_dir
+
+
+def confusion_of(score: Score, experiment: Experiment) -> Confusion:
+    assert score.confusion is not None
+    pairs: list[list[int]] = score.confusion.nonzero().tolist()
+    counts = {(there, found): int(score.confusion[there, found]) for there, found in pairs}
+    return Confusion(experiment.splits.classes, counts)
 
 
 def check_classes(there: list[str], experiment: Experiment, source: str) -> None:

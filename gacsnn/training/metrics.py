@@ -27,6 +27,9 @@ class Score:
     images: int
     seconds: float
     rates_by_step: dict[str, list[float]]  # of each spiking layer, in forward order
+    confusion: Tensor | None = (
+        None  # [class, predicted class], images of each, int64 on the CPU; where it was asked for
+    )
 
 
 def evaluate(
@@ -36,24 +39,32 @@ def evaluate(
     machine: Machine,
     description: str = "evaluating",
     by_key: bool = True,
+    by_class: bool = False,
 ) -> Score:
     """Measure the model on every image of a split once. Top-5 is of as many classes as there are, if fewer.
 
     Sums do not depend on how many processes share the images: counts are whole numbers, and the losses of all images are
-    added up exactly. `by_key`: what an encoder draws belongs to the image, and not to what was drawn before.
+    added up exactly. `by_key`: what an encoder draws belongs to the image, and not to what was drawn before. `by_class`: the
+    score has a confusion matrix, too.
     """
     model.eval()
     started = time.perf_counter()
     group, count = machine.group, image_count(loader)
     hits = torch.zeros(2, dtype=torch.float64, device=machine.device)
     losses: list[Tensor] = []
+    confusion = None
     with torch.no_grad(), firing_rates(model) as rates, Progress(description, count) as progress:
         for images, labels, keys in loader:
             labels = labels.to(machine.device, non_blocking=True)
             with machine.autocast(), draws.keyed(keys.to(machine.device, non_blocking=True) if by_key else None):
                 logits = model(normalise(images))
             mean = machine.exact(logits).mean(dim=1)
-            found = mean.topk(min(5, mean.shape[1])).indices == labels[:, None]
+            best = mean.topk(min(5, mean.shape[1])).indices
+            found = best == labels[:, None]
+            if by_class:
+                places = labels * mean.shape[1] + best[:, 0]
+                confusion = places.new_zeros(mean.shape[1] ** 2) if confusion is None else confusion
+                confusion.index_add_(0, places, torch.ones_like(places))
             losses.append(F.cross_entropy(mean, labels, reduction="none"))
             hits += torch.stack([found[:, 0].sum(), found.sum()])
             progress.advance(batch_count(loader, len(losses) - 1))
@@ -64,5 +75,8 @@ def evaluate(
     shares = [shares_of(batch_count(loader, batch), group.size) for batch in range(len(losses))]
     everywhere = group.gathered(own, [sum(counts) for counts in zip(*shares, strict=True)])
     loss = math.fsum(value for there in everywhere for value in there.tolist()) / count
+    if confusion is not None:
+        side = math.isqrt(len(confusion))
+        confusion = group.total(confusion).view(side, side).cpu()
     seconds = time.perf_counter() - started
-    return Score(100 * top1 / count, 100 * top5 / count, loss, rates.mean(), count, seconds, rates.by_step())
+    return Score(100 * top1 / count, 100 * top5 / count, loss, rates.mean(), count, seconds, rates.by_step(), confusion)
