@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,6 +116,7 @@ def composed(*overrides: str) -> dict[str, Any]:
     return values
 
 
+@cache  # composing takes a tenth of a second; a config is frozen
 def config(*overrides: str) -> Config:
     return validate(composed(*overrides))
 

@@ -45,6 +45,7 @@ def test_the_best_are_confirmed_and_only_the_winner_is_tested(launch: Launch, tm
     assert out.splitlines()[at + 2].split()[0] == str(winner)
 
 
+@pytest.mark.slow
 def test_other_seeds_than_it_was_begun_with_are_refused_in_the_words_of_the_option(launch: Launch) -> None:
     searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=2")
     assert launch(*searched, "hydra.sweeper.confirm={top:1,seeds:1}").code == 0

@@ -131,6 +131,7 @@ def test_max_minutes_saves_and_says_run_me_again(launch: Launch, tmp_path: Path)
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_max_minutes_of_several_processes(tmp_path: Path) -> None:
     process = start(tmp_path, *STEPS, "hardware.processes=2", "max_minutes=1e-6", "output_dir=run")
     out, _ = process.communicate(timeout=60)

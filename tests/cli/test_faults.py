@@ -24,6 +24,7 @@ def test_kills_anywhere_in_a_run_by_two_processes_cost_no_bit(launch: Launch, tm
     assert killed_again_and_again(launch, tmp_path, kills, 1) >= len(kills) - 2
 
 
+@pytest.mark.slow
 def test_a_storm_over_a_sweep_loses_and_doubles_nothing(tmp_path: Path) -> None:
     victims, _ = storm(tmp_path, 4, 4, random.Random(0), longest=3.0)
     assert victims.total() == 4

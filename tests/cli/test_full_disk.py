@@ -91,6 +91,7 @@ def test_a_run_directory_that_is_removed_ends_the_run_in_one_line(tmp_path: Path
     assert "No such file or directory; nothing was saved yet, or it is gone" in out.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_trial_on_a_machine_that_fails_is_taken_up_and_not_held_against_it(launch: Launch, tmp_path: Path) -> None:
     command = ("-m", *SEARCH, "hydra.sweeper.n_trials=1", "hydra.sweeper.storage=journal:full.log")
     done = with_small_files(tmp_path, 50_000, *command, "hydra.sweeper.max_retries=1")

@@ -136,6 +136,7 @@ def test_in_float16_all_processes_skip_the_same_steps(launch: Launch, tmp_path: 
     assert two["validation_loss"] == pytest.approx(one["validation_loss"], rel=ROUNDING)
 
 
+@pytest.mark.slow
 def test_a_measurement_is_the_same_to_the_last_digit(launch: Launch, tmp_path: Path) -> None:
     assert launch(*EXACT, "epochs=1", "encoder=poisson", "output_dir=run").code == 0
     for processes in (1, 3):
@@ -299,6 +300,7 @@ def test_none_outlives_the_one_that_started_them(tmp_path: Path) -> None:
     wait_until_gone(members)
 
 
+@pytest.mark.slow
 def test_a_trial_may_be_a_group(launch: Launch, tmp_path: Path) -> None:
     options = (
         *SEARCH,

@@ -163,7 +163,9 @@ def test_it_names_these_files_and_no_other(title: str) -> None:
     assert sorted(named) == sorted([*how.files, *how.rows])
 
 
-@pytest.mark.parametrize("title", HOW_TOS)
+@pytest.mark.parametrize(
+    "title", [pytest.param(title, marks=() if title == "an encoder" else pytest.mark.slow) for title in HOW_TOS]
+)
 def test_they_are_enough(title: str, tmp_path: Path) -> None:
     how = HOW_TOS[title]
     add(how, tmp_path)

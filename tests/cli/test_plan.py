@@ -53,6 +53,7 @@ def test_a_search_of_the_plain_plugin_is_not_planned(launch: Launch) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_sweep_is_measured_where_it_matters_and_held_against_what_it_took(launch: Launch, tmp_path: Path) -> None:
     searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=3")
     code, out, err = launch(*searched, "plan=true")

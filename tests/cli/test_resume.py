@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from program import TINY, Launch, read_metrics, read_result, refused, start, wait_for_epochs
 
@@ -141,6 +142,7 @@ def test_auto_begins_a_run_and_goes_on_with_the_one_of_the_same_options(launch: 
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 3
 
 
+@pytest.mark.slow
 def test_auto_goes_on_with_an_interrupted_run_in_its_output_dir(launch: Launch, tmp_path: Path) -> None:
     command = (*TINY, "hardware.threads=1", "epochs=400", "output_dir=run", "resume=auto")
     process = start(tmp_path, *command)

@@ -11,6 +11,7 @@ RUNGS = ("hydra.sweeper.rungs=[1,2,4]", "hydra.sweeper.reduction_factor=2")
 SHORT = [each for each in SEARCH if not each.startswith("epochs=")]
 
 
+@pytest.mark.slow
 def test_the_best_of_each_rung_goes_on_and_ends_as_one_that_never_paused(launch: Launch, tmp_path: Path) -> None:
     code, out, err = launch("-m", *SHORT, "hydra.sweeper.n_trials=4", *RUNGS)
     assert code == 0, err

@@ -4,6 +4,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from xml.etree import ElementTree
 
+import pytest
 from program import FOLDER, SEARCH, SMALL, Launch, read_result, refused
 
 
@@ -25,6 +26,7 @@ def test_a_study_is_shown(launch: Launch, tmp_path: Path) -> None:
     assert "http" not in page
 
 
+@pytest.mark.slow
 def test_several_seeds_are_shown_as_their_mean_and_none_of_them_is_the_best(launch: Launch, tmp_path: Path) -> None:
     searched = ("sweeps=seeds", "+hydra.sweeper.params.encoder='choice(gac,direct)'", "seed=choice(0,1,2)")
     assert launch("-m", *searched, *SMALL).code == 0

@@ -48,6 +48,7 @@ def test_one_worker_repeats_itself_and_an_interruption_changes_no_parameter(laun
     assert [trial.value for trial in whole.trials] == [trial.value for trial in parts.trials]
 
 
+@pytest.mark.slow
 def test_the_search_finds_the_better_learning_rate(launch: Launch, tmp_path: Path) -> None:
     code, _, _ = launch(
         *("-m", "sweeps=t_lr", "hydra/sweeper/sampler=grid", "T=2", "optimizer.lr=1e-6,3e-3", "hardware.threads=1"),
@@ -149,6 +150,7 @@ def test_of_processes_that_conclude_together_one_tests_and_all_end_well(launch: 
     assert sum(output.count("on the test split") for output in outputs) == 1
 
 
+@pytest.mark.slow
 def test_a_sweep_in_a_terminal_that_is_closed_keeps_its_trials(tmp_path: Path) -> None:
     command = ("-m", *SEARCH, "epochs=2000", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
     process = start(tmp_path, *command)
@@ -162,6 +164,7 @@ def test_a_sweep_in_a_terminal_that_is_closed_keeps_its_trials(tmp_path: Path) -
     assert not [t for t in trials if process_start(t.user_attrs["owner"]["pid"]) == t.user_attrs["owner"]["start"]]
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_study_may_be_moved(launch: Launch, tmp_path: Path) -> None:
     command = ("-m", *SEARCH, "hydra.sweeper.study_name=s")
     assert launch(*command, "hydra.sweeper.n_trials=2").code == 0
@@ -370,6 +373,7 @@ def test_a_postgresql_server_is_shared_and_survives_kills(tmp_path: Path, postgr
     check_whole(tmp_path, 6)
 
 
+@pytest.mark.slow
 def test_a_journal_file_serves_as_storage(launch: Launch, tmp_path: Path) -> None:
     said = launch("-m", *SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweeper.storage=journal:trials.log")
     assert said.code == 0, said.err
@@ -377,6 +381,7 @@ def test_a_journal_file_serves_as_storage(launch: Launch, tmp_path: Path) -> Non
     assert launch("task=study", f"study={FOLDER}").code == 0
 
 
+@pytest.mark.slow
 def test_bad_combinations_fail_one_by_one_and_too_many_stop_the_sweep(launch: Launch, tmp_path: Path) -> None:
     # Each end of the search is fine by itself; momentum 0 with Nesterov is not.
     search = ("-m", "sweeps=t_lr", *SMALL, "hydra/sweeper/sampler=grid", "optimizer=sgd", "T=1", "optimizer.lr=0.1")
@@ -409,6 +414,7 @@ def test_a_folder_may_have_any_name(launch: Launch, tmp_path: Path) -> None:
     assert read_result(tmp_path / "it's a \\ folder" / "0")["top1"] is not None
 
 
+@pytest.mark.slow
 def test_workers_share_a_folder_that_is_named_by_the_time(tmp_path: Path) -> None:
     """Each worker begins at another one."""
     searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from program import ROOT
 from wrong import WRONG as WRONG_LINES
 
@@ -90,8 +91,13 @@ WRONG = [
     ["-m", "sweeps=t_lr", "hydra.sweeper.n_trials=0"],
     ["-m", "sweeps=t_lr", "hydra/sweeper/sampler=tpf"],
     ["-m", "sweeps=t_lr", "hydra.sweeper.objectives=[top]"],
-    *map(list, WRONG_LINES),
 ]
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_a_command_line(tmp_path: Path) -> None:
+    codes = exit_codes(tmp_path, [list(line) for line in WRONG_LINES])
+    assert [line for line, code in zip(WRONG_LINES, codes, strict=True) if code != 2] == []
 
 
 def test_what_is_right_and_needs_no_network_and_what_is_wrong(tmp_path: Path) -> None:
