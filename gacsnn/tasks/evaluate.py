@@ -20,7 +20,7 @@ from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
 from gacsnn.training.memory import gpu_memory_errors
-from gacsnn.training.metrics import Score, evaluate
+from gacsnn.training.metrics import evaluate
 from gacsnn.weights import is_ours
 
 
@@ -80,17 +80,11 @@ def measure(
         "selected_by": f"the user: {config.checkpoint}{epoch}",
     }
     write_energy(rows, run_dir)
-    write_by_class(confusion_of(score, experiment), run_dir)
+    assert score.confusion is not None
+    write_by_class(Confusion(experiment.splits.classes, score.confusion), run_dir)
     run_dir.write_result(result)
     write_page(run_dir, overridden)
     return result, rows, run_dir
-
-
-def confusion_of(score: Score, experiment: Experiment) -> Confusion:
-    assert score.confusion is not None
-    pairs: list[list[int]] = score.confusion.nonzero().tolist()
-    counts = {(there, found): int(score.confusion[there, found]) for there, found in pairs}
-    return Confusion(experiment.splits.classes, counts)
 
 
 def check_classes(there: list[str], experiment: Experiment, source: str) -> None:

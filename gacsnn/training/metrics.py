@@ -27,9 +27,8 @@ class Score:
     images: int
     seconds: float
     rates_by_step: dict[str, list[float]]  # of each spiking layer, in forward order
-    confusion: Tensor | None = (
-        None  # [class, predicted class], images of each, int64 on the CPU; where it was asked for
-    )
+    # Where it was asked for: of each pair of a class and what its images were taken for that there is one of, how many.
+    confusion: dict[tuple[int, int], int] | None = None
 
 
 def evaluate(
@@ -52,7 +51,7 @@ def evaluate(
     group, count = machine.group, image_count(loader)
     hits = torch.zeros(2, dtype=torch.float64, device=machine.device)
     losses: list[Tensor] = []
-    confusion = None
+    pairs: list[Tensor] = []
     with torch.no_grad(), firing_rates(model) as rates, Progress(description, count) as progress:
         for images, labels, keys in loader:
             labels = labels.to(machine.device, non_blocking=True)
@@ -61,10 +60,7 @@ def evaluate(
             mean = machine.exact(logits).mean(dim=1)
             best = mean.topk(min(5, mean.shape[1])).indices
             found = best == labels[:, None]
-            if by_class:
-                places = labels * mean.shape[1] + best[:, 0]
-                confusion = places.new_zeros(mean.shape[1] ** 2) if confusion is None else confusion
-                confusion.index_add_(0, places, torch.ones_like(places))
+            pairs.append(torch.stack([labels, best[:, 0]], dim=1))
             losses.append(F.cross_entropy(mean, labels, reduction="none"))
             hits += torch.stack([found[:, 0].sum(), found.sum()])
             progress.advance(batch_count(loader, len(losses) - 1))
@@ -73,10 +69,15 @@ def evaluate(
     top1, top5 = group.total(hits).tolist()
     own = torch.cat(losses).double()
     shares = [shares_of(batch_count(loader, batch), group.size) for batch in range(len(losses))]
-    everywhere = group.gathered(own, [sum(counts) for counts in zip(*shares, strict=True)])
+    counts = [sum(of_process) for of_process in zip(*shares, strict=True)]
+    everywhere = group.gathered(own, counts)
     loss = math.fsum(value for there in everywhere for value in there.tolist()) / count
-    if confusion is not None:
-        side = math.isqrt(len(confusion))
-        confusion = group.total(confusion).view(side, side).cpu()
+    confusion = counted(group.gathered(torch.cat(pairs), counts)) if by_class else None
     seconds = time.perf_counter() - started
     return Score(100 * top1 / count, 100 * top5 / count, loss, rates.mean(), count, seconds, rates.by_step(), confusion)
+
+
+def counted(pairs: list[Tensor]) -> dict[tuple[int, int], int]:
+    """How often each row of [images, 2] occurs: no matrix, which of many classes would fill the memory."""
+    found, counts = torch.cat(pairs).unique(dim=0, return_counts=True)
+    return {(row[0], row[1]): number for row, number in zip(found.tolist(), counts.tolist(), strict=True)}
