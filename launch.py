@@ -113,17 +113,19 @@ def command_line() -> int:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from gacsnn.config.schema import options_help
+    from gacsnn.config.help import options_help
     from gacsnn.errors import GacsnnError, InputError
     from gacsnn.run import check_job
     from gacsnn.runtime.ranks import this_rank
-    from gacsnn.sweep.compose import checked_values
+    from gacsnn.sweep.compose import checked_values, plain_values
+    from gacsnn.sweep.help import sweep_help
     from gacsnn.sweep.mistakes import one_line
     from gacsnn.sweep.plugin import register
     from gacsnn.sweep.typed import read
 
     register(check_job)
-    OmegaConf.register_resolver("gacsnn.options", options_help, replace=True)
+    OmegaConf.register_resolver("gacsnn.options", lambda _root_: options_help(plain_values(_root_)), replace=True)
+    OmegaConf.register_resolver("gacsnn.sweep", sweep_help, replace=True)
     try:
         typed = read(sys.argv[1:])
         if typed.multirun and this_rank().size > 1:

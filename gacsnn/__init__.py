@@ -1,7 +1,8 @@
 """Gated Attention Coding spiking networks: build, train, search and measure them.
 
-model = gacsnn.create_model("resnet18", T=4, num_classes=10, encoder="gac", layout="cifar")
-logits = model(images)        # [B, 3, H, W] -> [B, T, classes]
+network, normalise, classes = gacsnn.load("RUN")          # or one of its checkpoints
+logits = network(normalise(images))                       # [B, 3, H, W] -> [B, T, classes]
+model = gacsnn.create_model("resnet18", T=4, num_classes=10, encoder="gac", layout="cifar")     # a new one
 """
 
 from importlib import import_module
@@ -11,15 +12,17 @@ if TYPE_CHECKING:
     from gacsnn.data.mixing import cutmix_box
     from gacsnn.models import create_model
     from gacsnn.neuron import LIF
+    from gacsnn.trained import load
     from gacsnn.weights import load_reference
 
-__all__ = ["LIF", "create_model", "cutmix_box", "load_reference"]
+__all__ = ["LIF", "create_model", "cutmix_box", "load", "load_reference"]
 
 # Found on first use, because they bring torch, and the command line answers without it.
 _HOMES = {
     "LIF": "gacsnn.neuron",
     "create_model": "gacsnn.models",
     "cutmix_box": "gacsnn.data.mixing",
+    "load": "gacsnn.trained",
     "load_reference": "gacsnn.weights",
 }
 

@@ -42,6 +42,27 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
     model.load_state_dict(dict(weights))
 
 
+def is_ours(model: nn.Module, state: Mapping[str, Tensor]) -> bool:
+    """Whether a bare state dict has our names of tensors, of which the authors use none."""
+    return not model.state_dict().keys().isdisjoint(name.removeprefix("module.") for name in state)
+
+
+def load_state(model: SpikingResNet, state: Mapping[str, Tensor], source: str = "state_dict") -> None:
+    """Load a bare state dict, ours or the authors', with or without `module.` before the names; all of it or nothing.
+
+    It says nothing of what is no weight: the neuron's constants, how images are normalised, and the classes' names.
+
+    Raises:
+        InputError: as `load_weights` and `load_reference` do.
+    """
+    if is_ours(model, state):
+        own = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+        _check_steps(model, own, source, "encoder.temporal.mlp.0.weight")
+        load_weights(model, own, source)
+    else:
+        load_reference(model, state, source)
+
+
 def reference_names(model: SpikingResNet, source: str = "reference") -> dict[str, list[str]]:
     """For each key of our state dict, the names of that tensor in the reference, the shortest name first.
 
@@ -75,7 +96,7 @@ def load_reference(model: SpikingResNet, state_dict: Mapping[str, Tensor], sourc
         if name in given and not torch.equal(given[name], tensor):
             raise InputError(f"{source}: {name} and module.{name} are one tensor, but differ in this file")
         given[name] = tensor
-    _check_steps(model, given, source)
+    _check_steps(model, given, source, "encoding.TA.sharedMLP.0.weight")
     own = model.state_dict()
     found: dict[str, Tensor] = {}
     missing: list[str] = []
@@ -98,9 +119,9 @@ def load_reference(model: SpikingResNet, state_dict: Mapping[str, Tensor], sourc
     load_weights(model, {key: tensor.to(own[key].dtype) for key, tensor in found.items()}, source)
 
 
-def _check_steps(model: SpikingResNet, given: Mapping[str, Tensor], source: str) -> None:
-    """The temporal attention's first weight is [T // 2, T, 1, 1, 1] and tells the T of the file."""
-    first = given.get("encoding.TA.sharedMLP.0.weight")
+def _check_steps(model: SpikingResNet, given: Mapping[str, Tensor], source: str, name: str) -> None:
+    """The temporal attention's first weight, of that name, is [T // 2, T, ...] and tells the T of the file."""
+    first = given.get(name)
     gated = isinstance(model.encoder, GAC)
     if gated and first is not None and first.dim() > 1 and first.shape[1] != model.T:
         raise InputError(f"{source}: {other_steps(first.shape[1], model.T)}")

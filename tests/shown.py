@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from program import config
 
 from gacsnn.config.saved import to_yaml
+from gacsnn.report.by_class import Confusion
 from gacsnn.runtime.run_dir import RunDirectory
 
 SPACE = {
@@ -55,6 +57,17 @@ def write_run(folder: Path, epochs: int = 3, **result: Any) -> RunDirectory:
         )  # fmt: skip
     run_dir.write_result({**RESULT, **result})
     return run_dir
+
+
+def confusion(classes: int, images: int = 40) -> Confusion:
+    """Of classes with long names, some of whose images are taken for a neighbour or for any other."""
+    chance, counts = random.Random(classes), Counter[tuple[int, int]]()
+    for there in range(classes):
+        right = chance.uniform(0.4, 1)
+        for _ in range(images):
+            wrong = chance.choice([(there + 1) % classes, chance.randrange(classes)])
+            counts[there, there if chance.random() < right else wrong] += 1
+    return Confusion([f"automobile <{index}>" for index in range(classes)], counts)
 
 
 def write_study(folder: Path, count: int, epochs: int = 10, name: str = "a study", runs: bool = False) -> None:

@@ -33,6 +33,8 @@ WRONG: dict[tuple[str, ...], str] = {
     ("-m", "sweeps=t_lr", "hydra.sweeper.trials_from=old"): "hydra.sweeper.trials_from=old: should be a list",
     ("-m", "sweeps=t_lr", "hydra.sweeper.budget_hours=abc"): "budget_hours=abc: value 'abc' of type 'str' could not be",
     ("-m", "sweeps=seeds", "hydra.sweeper.claim={better: T=2}"): 'as {better: "encoder=gac"}',
+    ("epochs=+3",): "epochs=+3: +3 adds nothing to what epochs was; write 3, or the sum",
+    ("-m", "T=2,+4"): "+4 adds nothing to what T was",
     # Ranges
     ("-m", "sweeps=t_lr", LOG): "write optimizer.lr=tag(log, interval(1e-4,1e-1))",
     ("-m", "sweeps=t_lr", "optimizer.lr=uniform(1e-4,1e-1)"): "write optimizer.lr=interval(1e-4,1e-1)",

@@ -385,8 +385,3 @@ def choices_with(group: str, name: str) -> list[str]:
     return (
         [] if having == kinds else [each for kind in having for each in get_args(kind.model_fields["name"].annotation)]
     )
-
-
-def options_help() -> str:
-    """A line an option, for `--help`."""
-    return "\n".join(f"  {name:<32} {help}" for name, help in options().items())

@@ -1,7 +1,7 @@
 """What a figure of a page shows, before it is drawn (`svg.py`): axes, series of points, lines and bands, and their source."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Point = tuple[float, float]
@@ -44,6 +44,19 @@ class Chart:
     x: Axis
     y: Axis
     series: Sequence[Series]
+    source: str
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Percent at the crossings of rows and columns, which have the same names; where there is none, no cell stands in `cells`."""
+
+    name: str
+    title: str
+    names: Sequence[str]
+    x_label: str
+    y_label: str
+    cells: Mapping[tuple[int, int], float]
     source: str
 
 

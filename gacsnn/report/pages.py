@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gacsnn.report.chart import Chart
+from gacsnn.report import heat
+from gacsnn.report.chart import Chart, HeatMap
 from gacsnn.report.svg import draw
 
 
@@ -56,8 +57,8 @@ def plain(rows: Iterable[Sequence[str]], headers: Sequence[str], align: Sequence
     return Table(headers, align, [[cell(text) for text in row] for row in rows])
 
 
-def figures(charts: Iterable[Chart]) -> list[Figure]:
-    return [Figure(draw(chart), chart.source) for chart in charts]
+def figures(charts: Iterable[Chart | HeatMap]) -> list[Figure]:
+    return [Figure(heat.draw(chart) if isinstance(chart, HeatMap) else draw(chart), chart.source) for chart in charts]
 
 
 def said(value: Any) -> str:

@@ -12,10 +12,11 @@ from gacsnn.config.merge import flat
 from gacsnn.config.saved import to_dict
 from gacsnn.config.schema import Config
 from gacsnn.report import html
+from gacsnn.report.by_class import class_table, heat_map, mistakes, read_confusion
 from gacsnn.report.chart import Axis, Chart, Series
 from gacsnn.report.pages import Cell, Table, Tile, figures, said
 from gacsnn.report.rows import data_of, network_of
-from gacsnn.runtime.console import duration, log
+from gacsnn.runtime.console import duration, log, rate
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
 
@@ -42,6 +43,7 @@ def run_page(run_dir: RunDirectory, given: Collection[str]) -> str:
     assert result is not None
     options = flat(to_dict(config))
     layers = read_layers(run_dir)
+    confusion = read_confusion(run_dir)
     return html.render(
         "run.html",
         name=run_dir.path.absolute().name,
@@ -49,6 +51,9 @@ def run_page(run_dir: RunDirectory, given: Collection[str]) -> str:
         tiles=tiles(result),
         figures=figures(curves(metrics)),
         result=facts(result),
+        confusion=[] if confusion is None else figures([heat_map(confusion)]),
+        classes=None if confusion is None else class_table(confusion),
+        mistakes=None if confusion is None else mistakes(confusion),
         odd_layers=odd_layers(result),
         rates=rates(layers),
         energy=energy(layers),
@@ -122,7 +127,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         "epochs": ("epochs", "{:,}"),
         "steps": ("optimizer steps", "{:,}"),
         "train_seconds": ("trained for", "{:,.1f} s"),
-        "images_per_second": ("speed", "{:,.0f} images/s"),
+        "images_per_second": ("speed", "{}"),
         "params": ("parameters", "{:,}"),
         "firing_rate": ("firing rate", "{:.4f} spikes a neuron and time step"),
         "energy_mj": ("energy, the paper's convention", "{:.6g} mJ per image"),
@@ -130,7 +135,9 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         "macs": ("multiply-accumulates", "{:,.0f} per image"),
         "sops": ("synaptic operations", "{:,.0f} per image"),
     }
-    found = [(label, unit.format(result[key])) for key, (label, unit) in units.items() if result.get(key) is not None]
+    speed = result.get("images_per_second")
+    known = {**result, "images_per_second": None if speed is None else rate(speed)}
+    found = [(label, unit.format(known[key])) for key, (label, unit) in units.items() if known.get(key) is not None]
     if constants:
         text = "{mac_pj:g} pJ a multiply-accumulate, {ac_pj:g} pJ an accumulate, encoder counted {encoder}"
         found.append(("energy constants", text.format(**constants)))

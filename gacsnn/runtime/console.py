@@ -116,12 +116,10 @@ class Progress:
             self.bar.update(images)
         elif time.monotonic() - self.spoke > QUIET:
             self.spoke = time.monotonic()
-            rate = (self.done - self.first) / (self.spoke - self.started)
+            speed = (self.done - self.first) / (self.spoke - self.started)
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
-            left = duration((self.total - self.done) / rate)
-            log.info(
-                f"{self.description}: {100 * self.done / self.total:.0f} %{shown}, {rate:.0f} images/s, {left} left"
-            )
+            left = duration((self.total - self.done) / speed)
+            log.info(f"{self.description}: {100 * self.done / self.total:.0f} %{shown}, {rate(speed)}, {left} left")
 
 
 def duration(seconds: float) -> str:
@@ -130,6 +128,12 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def rate(images_per_second: float) -> str:
+    """821 images/s, 3.4 images/s, 0.034 images/s."""
+    shown = f"{images_per_second:,.0f}" if images_per_second >= 9.95 else f"{images_per_second:.2g}"
+    return f"{shown} images/s"
 
 
 def gib(size: float) -> str:

@@ -5,6 +5,7 @@ metrics.jsonl   a line per epoch
 checkpoints/    last.pt after every epoch and every few minutes, best.pt by the validation split, older ones as last-1.pt, ...
 tensorboard/    the same scalars for TensorBoard
 energy.csv      firing rates, operations and energy of each layer
+classes.csv     of a measurement: accuracy by class; confusion.csv: what was taken for what
 result.json     written once, at the end
 report.html     all of this to look at, after it
 """
@@ -47,6 +48,8 @@ class RunDirectory:
         self.tensorboard = path / "tensorboard"
         self.result_path = path / "result.json"
         self.energy_path = path / "energy.csv"
+        self.classes_path = path / "classes.csv"
+        self.confusion_path = path / "confusion.csv"
         self.page_path = path / "report.html"
 
     # Reading

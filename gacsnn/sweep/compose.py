@@ -31,12 +31,21 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Compose:
 
 
 def checked_values(composed: DictConfig) -> Config:
-    """The checked config of what Hydra composed, whose own options may name what only a job has.
+    """The checked config of what Hydra composed.
 
     Raises:
         InputError: for a wrong value.
         OmegaConfBaseException: for an interpolation of what is not there.
     """
+    return validate(plain_values(composed))
+
+
+def plain_values(composed: DictConfig) -> dict[str, Any]:
+    """What Hydra composed, without its own options, which may name what only a job has.
+
+    Raises:
+        OmegaConfBaseException: for an interpolation of what is not there.
+    """
     values: Any = OmegaConf.to_container(composed, resolve=False)
     values.pop("hydra", None)
-    return validate(OmegaConf.to_container(OmegaConf.create(values), resolve=True))  # type: ignore[arg-type]
+    return OmegaConf.to_container(OmegaConf.create(values), resolve=True)  # type: ignore[return-value]

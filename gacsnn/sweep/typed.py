@@ -1,5 +1,6 @@
 """What was typed: flags and overrides, looked at before Hydra composes anything."""
 
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from gacsnn.sweep.mistakes import WHOLE, one_line, unknown_flag
 
 # Choices below hydra/, which are written with slashes.
 HYDRA_GROUPS = ("hydra.launcher", "hydra.sweeper", "hydra.sweeper.pruner", "hydra.sweeper.sampler")
+
+# A number with a plus before it, alone or one of several: YAML takes it for the number.
+PLUS = re.compile(r"(?:^|[,(\[])\s*(\+(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(?=$|[,)\]])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ def check_override(override: Override) -> None:
         return
     value: Any = override.value()
     shown = given.partition("=")[2]
+    if plus := PLUS.search(shown):
+        raise InputError(f"{given}: {plus[1]} adds nothing to what {key} was; write {plus[1][1:]}, or the sum")
     group, _, name = key.partition(".")
     if name == "name" and any("name" in kind.model_fields for kind in variants(group)):
         raise InputError(f"{given}: a choice is made with {group}={shown}")

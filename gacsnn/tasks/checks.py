@@ -1,10 +1,21 @@
 """What a command line asks for, checked before torch is imported: the paths it names, and what a run that goes on may change."""
 
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-from gacsnn.config.merge import ARCHITECTURE, CHANGEABLE, NAMED, config_hash, differences, inherit, sections
+from gacsnn.config.merge import (
+    ARCHITECTURE,
+    CHANGEABLE,
+    MISSING,
+    NAMED,
+    config_hash,
+    differences,
+    flat,
+    inherit,
+    sections,
+)
 from gacsnn.config.saved import from_saved, to_dict
 from gacsnn.config.schema import Config, Evaluate, ShowDiff, ShowStudy, ShowTable, Train
 from gacsnn.errors import InputError, other_steps
@@ -17,6 +28,8 @@ from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
 from gacsnn.tasks.least import check_host
 
 AUTO = "auto"  # of `resume`: the run of the same configuration
+
+CONFIG = RunDirectory(Path()).config_path.name
 
 
 def checked(config: Config, overridden: Collection[str] | None) -> Config:
@@ -83,6 +96,7 @@ def again(config: Config, overridden: Collection[str] | None) -> tuple[Config, C
             f"rerun={config.rerun}: {whole[0]}=NAME sets whole groups; name the options that are to change"
         )
     run_dir = RunDirectory(Path(config.rerun))
+    point_to_run("rerun", run_dir.path)
     saved = recorded(run_dir, "rerun").config
     if config.task.name != saved.task.name and "task" in given:
         raise InputError(f"rerun={run_dir.path}: that was task={saved.task.name}; leave task={config.task.name} out")
@@ -221,6 +235,7 @@ def is_of(run_dir: RunDirectory, config: Config) -> bool:
 def resumed(config: Config, overridden: Collection[str] | None, run_dir: RunDirectory) -> Config:
     """The config of a run that goes on."""
     path = run_dir.path
+    point_to_run("resume", path)
     run_dir.check_resumable()
     saved = run_dir.read_config()
     config = inherit(saved, config, overridden, always=("resume",)).model_copy(update={"rerun": saved.rerun})
@@ -230,5 +245,47 @@ def resumed(config: Config, overridden: Collection[str] | None, run_dir: RunDire
         saved = saved.model_copy(update={"output_dir": config.output_dir})
     kept = set(to_dict(saved)) - set(CHANGEABLE)
     if differ := differences(sections(saved, kept, CHANGEABLE), sections(config, kept, CHANGEABLE)):
-        raise InputError(f"resume={path}: {differ}; when a run goes on, only {', '.join(CHANGEABLE[1:])} may change")
+        raise InputError(
+            f"resume={path}: {differ}; when a run goes on, only {', '.join(CHANGEABLE[1:])} may change; "
+            f"{instead(saved, config, run_dir)}"
+        )
     return config
+
+
+def instead(saved: Config, config: Config, run_dir: RunDirectory) -> str:
+    """The command that begins a run with what may not change of one that goes on: from its weights, where they still fit."""
+    there, here = (flat(to_dict(each)) for each in (saved, config))
+    changed = {key: value for key, value in here.items() if there.get(key, MISSING) != value}
+    words = [written(key, value) for key, value in changed.items() if key not in ("resume", "dataset.measured")]
+    fits = config.T == saved.T and sections(saved, ARCHITECTURE) == sections(config, ARCHITECTURE)
+    if fits and config.dataset.name == saved.dataset.name:
+        weights = f"checkpoint={run_dir.saved()[0]}"
+        return f"a new run begins from its weights with {' '.join([f'rerun={run_dir.path}', weights, *words])}"
+    return f"a new run of it begins with {' '.join([f'rerun={run_dir.path}', *words])}"
+
+
+def written(key: str, value: Any) -> str:
+    """An option as it stands on a command line; a group's choice by the group's name."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return f"{key.removesuffix('.name')}={text}"
+
+
+def point_to_run(option: str, path: Path) -> None:
+    """Raises InputError for what is no run but has one near: a file in it, a sweep, a folder of runs."""
+    if not path.exists() or (path / CONFIG).exists():
+        return
+    if above := next((folder for folder in path.parents[:2] if (folder / CONFIG).exists()), None):
+        raise InputError(f"{option}={path}: lies in a run; give that: {option}={above}")
+    runs = sorted([*path.glob(f"*/{CONFIG}"), *path.glob(f"*/*/{CONFIG}")], key=lambda file: file.stat().st_mtime)
+    if (path / "study.json").exists():
+        on = (
+            "the command that began it (python launch.py -m ...), given again, goes on with it"
+            if option == "resume"
+            else ""
+        )
+        one = f"{option}={runs[-1].parent} is one of its runs" if runs else ""
+        raise InputError(f"{option}={path}: is a sweep; {'; '.join(filter(None, (on, one)))}")
+    if runs:
+        raise InputError(
+            f"{option}={path}: is a folder of runs; name one, such as the newest: {option}={runs[-1].parent}"
+        )

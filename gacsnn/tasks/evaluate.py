@@ -8,8 +8,10 @@ from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Evaluate
 from gacsnn.energy import Row
 from gacsnn.errors import InputError
+from gacsnn.report.by_class import Confusion, read_confusion, show, write_by_class
 from gacsnn.report.run_page import write_page
 from gacsnn.report.summary import conclude
+from gacsnn.runtime import console
 from gacsnn.runtime.group import this_group
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
 from gacsnn.tasks.checks import as_measured
@@ -19,11 +21,14 @@ from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
 from gacsnn.training.memory import gpu_memory_errors
 from gacsnn.training.metrics import evaluate
+from gacsnn.weights import is_ours
 
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:
     result, _rows, run_dir = measure_checkpoint(config, overridden)
     conclude(result, run_dir.path)
+    if run_dir.writes and not console.label and (confusion := read_confusion(run_dir)) is not None:
+        show(confusion, run_dir)
     compare(config, run_dir)
     return result
 
@@ -50,7 +55,7 @@ def measure(
     experiment = prepare(config)
     if "classes" in content:
         check_classes(content["classes"], experiment, source)
-    put_weights(experiment.model, content, source)
+    put_weights(experiment, content, source)
     images = experiment.splits.for_evaluation(split)
     if images is None:
         raise InputError(f"task.split={split}: with dataset.validation=0 there is no validation split")
@@ -58,11 +63,12 @@ def measure(
     run_dir.write_config(experiment.config)
     announce(experiment, run_dir.path)
     with experiment.loader(images) as loader:
-        score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine)
+        score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine, by_class=True)
     state = content.get("train_state", {})
     then = content.get("config", {}).get("task", {})
     validated = then.get("selected_by") == "validation" and state["epoch"] == state["best_epoch"]
-    epoch = f", after epoch {state['epoch']}" if state else ", the authors' weights"
+    bare = ", a bare state dict" if is_ours(experiment.model, content) else ", the authors' weights"
+    epoch = f", after epoch {state['epoch']}" if state else bare
     rows = account(score, experiment)
     result = {
         **measured(score, split, experiment, rows),
@@ -74,6 +80,8 @@ def measure(
         "selected_by": f"the user: {config.checkpoint}{epoch}",
     }
     write_energy(rows, run_dir)
+    assert score.confusion is not None
+    write_by_class(Confusion(experiment.splits.classes, score.confusion), run_dir)
     run_dir.write_result(result)
     write_page(run_dir, overridden)
     return result, rows, run_dir

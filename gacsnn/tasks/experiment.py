@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gacsnn.config.merge import ARCHITECTURE, differences, sections
 from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config
 from gacsnn.data import load_splits
@@ -16,15 +17,16 @@ from gacsnn.data.images import Images
 from gacsnn.data.loader import Loader, batches
 from gacsnn.data.normalise import Normalise
 from gacsnn.data.splits import Splits
-from gacsnn.encoders import ENCODERS, GAC
+from gacsnn.encoders import GAC
 from gacsnn.errors import InputError, other_steps
-from gacsnn.models import SpikingResNet, create_model
+from gacsnn.models import SpikingResNet
 from gacsnn.neuron import NEURONS
 from gacsnn.runtime.console import log
 from gacsnn.runtime.device import Machine, on_gpu, prepare_machine
 from gacsnn.runtime.run_dir import RunDirectory, make_directory
 from gacsnn.tasks import least
-from gacsnn.weights import load_reference, load_weights
+from gacsnn.trained import network_of, normalisation_of
+from gacsnn.weights import load_state, load_weights
 
 
 @dataclass(frozen=True)
@@ -75,22 +77,9 @@ def prepare(config: Config) -> Experiment:
     known = {"mean": splits.mean, "std": splits.std, "measured": [*config.dataset.measured, *new]}
     config = config.model_copy(update={"dataset": config.dataset.model_copy(update=known)})
     torch.manual_seed(config.seed)
-    model = create_model(
-        config.model.name,
-        T=config.T,
-        num_classes=len(splits.classes),
-        encoder=config.encoder.name,
-        layout=config.model.layout,
-        width=config.model.width,
-        stages=config.model.stages,
-        neuron=config.neuron.model_dump(),
-        encoder_options=config.encoder.model_dump(exclude={"name"}),
-    )
+    model = network_of(config, len(splits.classes))
     model = model.to(machine.device, machine.dtype).to(memory_format=machine.memory_format)
-    if ENCODERS[config.encoder.name].static:
-        normalise = Normalise(splits.mean, splits.std, machine)
-    else:
-        normalise = Normalise([0.0] * 3, [1.0] * 3, machine)
+    normalise = Normalise(*normalisation_of(config, splits.mean, splits.std), machine)
     return Experiment(config, machine, splits, model, normalise)
 
 
@@ -102,15 +91,37 @@ def check_gpu_memory(config: Config) -> None:
         least.check(config, torch.cuda.get_device_properties(0).total_memory, "the GPU", part)
 
 
-def put_weights(model: SpikingResNet, state: Mapping[str, Any], source: str) -> None:
-    """The weights of a checkpoint of ours, or of the authors', all or none."""
-    if "format" in state:
-        trained = from_saved(state["config"], source)
-        if isinstance(model.encoder, GAC) and trained.encoder.name == "gac" and trained.T != model.T:
-            raise InputError(f"{source}: {other_steps(trained.T, model.T)}")
-        load_weights(model, state["model"], source)
-    else:
-        load_reference(model, state, source)
+def put_weights(experiment: Experiment, state: Mapping[str, Any], source: str) -> None:
+    """The weights of a checkpoint of ours, or of a bare state dict, all or none.
+
+    The neuron's constants, what the images are normalised by and the classes' names are no weights: where those that the
+    network was trained with are others, that is a warning; of a bare state dict they are not known.
+    """
+    model, config = experiment.model, experiment.config
+    if "format" not in state:
+        load_state(model, state, source)
+        neuron = ", ".join(f"{name} {value}" for name, value in config.neuron.model_dump().items())
+        log.info(f"{source}: weights alone; neuron ({neuron}), mean, std and classes are those of the command line")
+        return
+    trained = from_saved(state["config"], source)
+    if isinstance(model.encoder, GAC) and trained.encoder.name == "gac" and trained.T != model.T:
+        raise InputError(f"{source}: {other_steps(trained.T, model.T)}")
+    load_weights(model, state["model"], source)
+    there, here = (as_trained(each) for each in (trained, config))
+    if state["classes"] != experiment.splits.classes:
+        there["classes"], here["classes"] = (few(names) for names in (state["classes"], experiment.splits.classes))
+    if differ := differences(there, here):
+        log.warning(f"{source}: its network was trained otherwise: {differ}")
+
+
+def as_trained(config: Config) -> dict[str, Any]:
+    """What weights are trained for, and do not say."""
+    mean, std = normalisation_of(config, config.dataset.mean, config.dataset.std)
+    return {**sections(config, (*ARCHITECTURE, "T")), "dataset.mean": mean, "dataset.std": std}
+
+
+def few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def parameter_count(model: nn.Module) -> int:

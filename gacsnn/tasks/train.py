@@ -1,5 +1,6 @@
 """task=train: a config, or a run that goes on -> run directory."""
 
+import math
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -42,7 +43,7 @@ def begin(
     weights = None if given is None else this_group().share(lambda: checkpoint.read_any(Path(given)))
     experiment = prepare(config)
     if weights is not None:
-        put_weights(experiment.model, weights, f"checkpoint={given}")
+        put_weights(experiment, weights, f"checkpoint={given}")
     run_dir = experiment.new_directory(run_name(config))
     with machine_errors(config, run_dir), run_dir.lock("output_dir"):
         run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
@@ -113,6 +114,7 @@ def fit(
     announce(experiment, run_dir.path)
     if saved is not None:
         log.info(f"going on after {where(trainer.state)}")
+        say_rate(trainer, saved[1])
     selecting = splits.for_evaluation(config.task.selected_by)
     selection = nullcontext() if selecting is None else experiment.loader(selecting)
     try:
@@ -146,6 +148,17 @@ def what_is_kept(run_dir: RunDirectory) -> str:
         return "nothing was saved yet, or it is gone"
     state = TrainState(**content["train_state"])
     return f"{where(state)} is saved, and resume={run_dir.path} goes on after it"
+
+
+def say_rate(trainer: Trainer, content: dict[str, Any]) -> None:
+    """That the learning rate goes on elsewhere than it stood, where more epochs or fewer make the schedule another one."""
+    before, now = (each["param_groups"][0]["lr"] for each in (content["optimizer"], trainer.optimizer.state_dict()))
+    epochs, config = content["config"]["epochs"], trainer.config
+    if epochs != config.epochs and not math.isclose(before, now, rel_tol=1e-9):
+        log.info(
+            f"the learning rate goes on at {now:.3g}; it stood at {before:.3g}, and scheduler={config.scheduler.name}, over "
+            f"{epochs} epochs until now, is one over {config.epochs} epochs from here"
+        )
 
 
 def where(state: TrainState) -> str:

@@ -11,11 +11,12 @@ import torch
 from gacsnn.config.schema import Config, Train
 from gacsnn.data.loader import Loader, begin_epoch, image_count
 from gacsnn.errors import DivergenceError
-from gacsnn.runtime.console import Progress, duration, log
+from gacsnn.runtime.console import Progress, duration, log, rate
 from gacsnn.runtime.run_dir import OnEpochEnd, RunDirectory
 from gacsnn.runtime.signals import StopRequested, requested, stop_between_steps, stop_if_requested
 from gacsnn.training import checkpoint
 from gacsnn.training.board import summary_writer
+from gacsnn.training.forecast import Forecast
 from gacsnn.training.metrics import evaluate
 from gacsnn.training.parallel import settle
 from gacsnn.training.saving import Saver
@@ -48,13 +49,14 @@ def train(
     """
     config, state = trainer.config, trainer.state
     clock = Clock(state, config.save_every_minutes, config.max_minutes)
+    forecast = Forecast(trainer, 0 if validation is None else image_count(validation))
     with (
         summary_writer(run_dir.tensorboard, state.epoch + 1) if run_dir.writes else nullcontext() as board,
         stop_between_steps(),
         Saver(run_dir, config.keep_checkpoints) as saver,
     ):
         while state.epoch < config.epochs and not trainer.over():
-            train_epoch(trainer, loader, clock, saver, classes)
+            train_epoch(trainer, loader, clock, forecast, saver, classes)
             if state.batch < len(loader):
                 break
             line, better = end_epoch(trainer, validation, clock, saver, classes)
@@ -100,7 +102,9 @@ class Clock:
         )
 
 
-def train_epoch(trainer: Trainer, loader: Loader, clock: Clock, saver: Saver, classes: list[str]) -> None:
+def train_epoch(
+    trainer: Trainer, loader: Loader, clock: Clock, forecast: Forecast, saver: Saver, classes: list[str]
+) -> None:
     """What is left of the epoch at work, or less where `max_steps` ends it."""
     state, config, group = trainer.state, trainer.config, trainer.group
     trainer.model.train()
@@ -127,8 +131,9 @@ def train_epoch(trainer: Trainer, loader: Loader, clock: Clock, saver: Saver, cl
         for images, labels, keys in loader:
             pending.append(trainer.step(images, labels, keys))
             seen = state.epoch_images
-            if len(pending) == CHECK_EVERY or state.batch == len(loader):
+            if forecast.waits() or len(pending) == CHECK_EVERY or state.batch == len(loader):
                 look()
+                forecast.look()
                 progress.advance(
                     seen - progress.done, loss=state.epoch_loss / seen, top1=100 * state.epoch_correct / seen
                 )
@@ -235,6 +240,6 @@ def record(line: dict[str, Any], run_dir: RunDirectory, board: Any, config: Conf
     log.info(
         f"epoch {line['epoch']:>{len(str(config.epochs))}}/{config.epochs}"
         f" | train loss {line['train_loss']:.4f} top-1 {line['train_top1']:6.2f} %{selecting}"
-        f" | lr {line['lr']:.2g} | {line['images_per_second']:.0f} images/s | {duration(line['seconds'])}"
+        f" | lr {line['lr']:.2g} | {rate(line['images_per_second'])} | {duration(line['seconds'])}"
         f"{' | synthetic data' if synthetic else ''}"
     )

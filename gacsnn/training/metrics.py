@@ -27,6 +27,8 @@ class Score:
     images: int
     seconds: float
     rates_by_step: dict[str, list[float]]  # of each spiking layer, in forward order
+    # Where it was asked for: of each pair of a class and what its images were taken for that there is one of, how many.
+    confusion: dict[tuple[int, int], int] | None = None
 
 
 def evaluate(
@@ -36,24 +38,29 @@ def evaluate(
     machine: Machine,
     description: str = "evaluating",
     by_key: bool = True,
+    by_class: bool = False,
 ) -> Score:
     """Measure the model on every image of a split once. Top-5 is of as many classes as there are, if fewer.
 
     Sums do not depend on how many processes share the images: counts are whole numbers, and the losses of all images are
-    added up exactly. `by_key`: what an encoder draws belongs to the image, and not to what was drawn before.
+    added up exactly. `by_key`: what an encoder draws belongs to the image, and not to what was drawn before. `by_class`: the
+    score has a confusion matrix, too.
     """
     model.eval()
     started = time.perf_counter()
     group, count = machine.group, image_count(loader)
     hits = torch.zeros(2, dtype=torch.float64, device=machine.device)
     losses: list[Tensor] = []
+    pairs: list[Tensor] = []
     with torch.no_grad(), firing_rates(model) as rates, Progress(description, count) as progress:
         for images, labels, keys in loader:
             labels = labels.to(machine.device, non_blocking=True)
             with machine.autocast(), draws.keyed(keys.to(machine.device, non_blocking=True) if by_key else None):
                 logits = model(normalise(images))
             mean = machine.exact(logits).mean(dim=1)
-            found = mean.topk(min(5, mean.shape[1])).indices == labels[:, None]
+            best = mean.topk(min(5, mean.shape[1])).indices
+            found = best == labels[:, None]
+            pairs.append(torch.stack([labels, best[:, 0]], dim=1))
             losses.append(F.cross_entropy(mean, labels, reduction="none"))
             hits += torch.stack([found[:, 0].sum(), found.sum()])
             progress.advance(batch_count(loader, len(losses) - 1))
@@ -62,7 +69,15 @@ def evaluate(
     top1, top5 = group.total(hits).tolist()
     own = torch.cat(losses).double()
     shares = [shares_of(batch_count(loader, batch), group.size) for batch in range(len(losses))]
-    everywhere = group.gathered(own, [sum(counts) for counts in zip(*shares, strict=True)])
+    counts = [sum(of_process) for of_process in zip(*shares, strict=True)]
+    everywhere = group.gathered(own, counts)
     loss = math.fsum(value for there in everywhere for value in there.tolist()) / count
+    confusion = counted(group.gathered(torch.cat(pairs), counts)) if by_class else None
     seconds = time.perf_counter() - started
-    return Score(100 * top1 / count, 100 * top5 / count, loss, rates.mean(), count, seconds, rates.by_step())
+    return Score(100 * top1 / count, 100 * top5 / count, loss, rates.mean(), count, seconds, rates.by_step(), confusion)
+
+
+def counted(pairs: list[Tensor]) -> dict[tuple[int, int], int]:
+    """How often each row of [images, 2] occurs: no matrix, which of many classes would fill the memory."""
+    found, counts = torch.cat(pairs).unique(dim=0, return_counts=True)
+    return {(row[0], row[1]): number for row, number in zip(found.tolist(), counts.tolist(), strict=True)}

@@ -16,17 +16,33 @@ def ranks(**values: str) -> dict[str, str | None]:
     )
 
 
+# Variables that are nonsense and change nothing.
+NONSENSE: tuple[tuple[str, str | None], ...] = (
+    *(("GACSNN_TRIAL", value) for value in ("abc", "3")),
+    *(("TERM", value) for value in ("dumb", None)),
+    *(("COLUMNS", value) for value in ("1", "abc")),
+    *(("HOME", value) for value in ("/nowhere", None)),
+    ("LINES", "0"),
+    ("NO_COLOR", "1"),
+    ("LANG", "C"),
+    ("LC_ALL", "POSIX"),
+    ("PYTHONIOENCODING", "ascii"),
+    ("PYTHONHASHSEED", "random"),
+    ("PYTHONWARNINGS", "default"),
+    ("OMP_NUM_THREADS", "abc"),
+    ("CUDA_VISIBLE_DEVICES", "abc"),
+    ("TZ", "Nowhere/Nowhere"),
+    ("USER", None),
+    ("SLURM_JOB_ID", "abc"),
+    ("HYDRA_FULL_ERROR", "0"),
+    ("MPLBACKEND", "nope"),
+    ("SOURCE_DATE_EPOCH", "abc"),
+)
+
 CASES = [
-    # Variables that are nonsense and change nothing
     *(
         Case(NEW, "results in", code=0, environment={name: value})
-        for name, value in (
-            *(("GACSNN_TRIAL", "abc"), ("GACSNN_TRIAL", "3"), ("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", None)),
-            *(("COLUMNS", "1"), ("COLUMNS", "abc"), ("LANG", "C"), ("LC_ALL", "POSIX"), ("PYTHONIOENCODING", "ascii")),
-            *(("HOME", None), ("HOME", "/nowhere"), ("OMP_NUM_THREADS", "abc"), ("TZ", "Nowhere/Nowhere")),
-            *(("USER", None), ("CUDA_VISIBLE_DEVICES", "abc"), ("SLURM_JOB_ID", "abc"), ("HYDRA_FULL_ERROR", "0"), ("PYTHONWARNINGS", "default")),
-            *(("MPLBACKEND", "nope"), ("SOURCE_DATE_EPOCH", "abc"), ("LINES", "0"), ("PYTHONHASHSEED", "random")),
-        )
+        for name, value in NONSENSE
     ),
     Case(NEW, "results in", code=0, environment={"TMPDIR": "/nowhere"}),
     # Ranks of which half is said

@@ -7,9 +7,10 @@ from typing import Any
 
 import optuna
 import pytest
-from shown import fabricated_trials, write_run, write_seeds, write_study
+from shown import confusion, fabricated_trials, write_run, write_seeds, write_study
 
 from gacsnn.report import trial_table
+from gacsnn.report.by_class import write_by_class
 from gacsnn.report.charts import charts_of
 from gacsnn.report.run_page import write_page
 from gacsnn.report.study import show
@@ -59,8 +60,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     large.write_text(large_page(root))
     odd = [{"layer": "stages.0.0.lif1", "step": 1, "rate": 0.0}]
     run_dir = write_run(root / "a run", 60, silent=odd)
+    write_by_class(confusion(10), run_dir)
     write_page(run_dir, ["T", "optimizer"])
-    return {**found, "large": large, "run": run_dir.page_path}
+    classes = write_run(root / "classes")
+    write_by_class(confusion(130), classes)
+    write_page(classes, [])
+    return {**found, "large": large, "run": run_dir.page_path, "classes": classes.page_path}
 
 
 def large_page(folder: Path) -> str:
@@ -97,7 +102,7 @@ def show_page(browser: Any, pages: dict[str, Path]) -> Iterator[Open]:
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("name", ["study", "seeds", "hostile", "large", "run"])
+@pytest.mark.parametrize("name", ["study", "seeds", "hostile", "large", "run", "classes"])
 def test_nothing_overlaps_and_nothing_is_cut(show_page: Open, name: str, width: int) -> None:
     page = show_page(name, width)
     assert page.locator(".chart").count() >= 3

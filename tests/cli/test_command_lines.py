@@ -25,7 +25,7 @@ def test_what_is_shown_is_checked(launch: Launch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (("epochs=+3", "--cfg", "job"), "epochs: 3"),
+        (("optimizer.lr=1e+3", "--cfg", "job"), "lr: 1000.0"),
         (("--cfg", "job", "--package", "dataset.augment", "--resolve"), "crop_padding: "),
         (("sweeps=t_lr", "--cfg", "hydra", "--package", "hydra.sweeper"), "n_trials: 20"),
         (("--help",), "optimizer.lr"),

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
-from program import TINY, Launch, read_result
+from program import TINY, Launch, read_csv, read_result
 
 from gacsnn.config.saved import load
 
@@ -19,6 +20,21 @@ def test_evaluate_finds_what_the_run_found_with_no_other_option(launch: Launch, 
     assert validation["top1"] == trained["validation_top1"]
     assert train["images"] == 64
     assert test["encoder"] == "direct"
+
+
+def test_a_measurement_says_which_classes_are_taken_for_which(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    said = launch("task=evaluate", "checkpoint=run/checkpoints/best.pt", "limit_eval=200", "output_dir=again")
+    assert "by class, the worst first; all in again/classes.csv" in said.out
+    classes, pairs = (read_csv(tmp_path / "again" / name) for name in ("classes.csv", "confusion.csv"))
+    assert [line["class"] for line in classes] == [str(digit) for digit in range(10)]
+    right = sum(int(line["images"]) for line in pairs if line["class"] == line["predicted"])
+    assert 100 * right / 200 == pytest.approx(read_result(tmp_path / "again")["top1"])
+    for line in classes:
+        of_it = [pair for pair in pairs if pair["class"] == line["class"]]
+        assert int(line["images"]) == sum(int(pair["images"]) for pair in of_it)
+    assert ">Confusion matrix</text>" in (tmp_path / "again" / "report.html").read_text()
+    assert not (tmp_path / "run" / "classes.csv").exists(), "a training measures its test split as a whole"
 
 
 def test_other_images_are_normalised_as_the_network_learned(launch: Launch, tmp_path: Path, jpegs: Path) -> None:

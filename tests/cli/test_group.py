@@ -11,7 +11,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from program import FOLDER, ROOT, SEARCH, TINY, Launch, config, read_metrics, read_result, refused, start, wait_for
+from program import (
+    FOLDER,
+    ROOT,
+    SEARCH,
+    TINY,
+    Launch,
+    config,
+    read_csv,
+    read_metrics,
+    read_result,
+    refused,
+    start,
+    wait_for,
+)
 
 from gacsnn.config.merge import config_hash
 from gacsnn.runtime.group import is_gone
@@ -134,7 +147,9 @@ def test_a_measurement_is_the_same_to_the_last_digit(launch: Launch, tmp_path: P
         assert said.code == 0, said.err
     one, three = read_result(tmp_path / "by-1"), read_result(tmp_path / "by-3")
     assert [three[name] for name in SAME] == [one[name] for name in SAME]
-    assert (tmp_path / "by-1" / "energy.csv").read_bytes() == (tmp_path / "by-3" / "energy.csv").read_bytes()
+    for name in ("energy.csv", "classes.csv", "confusion.csv"):
+        assert (tmp_path / "by-1" / name).read_bytes() == (tmp_path / "by-3" / name).read_bytes()
+    assert sum(int(line["images"]) for line in read_csv(tmp_path / "by-3" / "confusion.csv")) == 360, "each image once"
 
 
 def test_by_torchrun_one_speaks_and_writes(tmp_path: Path) -> None:

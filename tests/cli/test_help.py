@@ -3,8 +3,15 @@
 import re
 import subprocess
 import sys
+from dataclasses import fields
 
 from program import ROOT, Launch
+
+from gacsnn.config.schema import options
+from gacsnn.sweep.options import StudyConf
+
+# What is chosen with hydra/sweeper/..., is of Hydra's own, or is of the plain plugin alone.
+ELSEWHERE = {f"hydra.sweeper.{name}" for name in ("_target_", "defaults", "sampler", "pruner", "custom_search_space")}
 
 
 def test_help_names_every_group_and_option(launch: Launch) -> None:
@@ -12,6 +19,23 @@ def test_help_names_every_group_and_option(launch: Launch) -> None:
     assert code == 0
     for said in ("dataset: cifar10, cifar100, digits", "optimizer.lr", "learning rate at the start", "limit_train"):
         assert said in out
+
+
+def test_help_says_type_range_and_default_of_every_option_also_of_a_search(launch: Launch) -> None:
+    out = launch("--help", "T=6").out
+    said = dict(re.findall(r"^  (\S+) +(.*)$", out.partition("\nOptions (")[2], re.MULTILINE))
+    ours = {f"hydra.sweeper.{each.name}" for each in fields(StudyConf)} - ELSEWHERE
+    assert set(said) == {*options(), *ours, "hydra/sweeper/sampler", "hydra/sweeper/pruner"}
+    for name, text in said.items():
+        assert re.search(r".{5,} \[.+; (default .+|with \w+=.+)\]$", text), name
+    assert said["T"] == "time steps [whole number from 1 to 10000; default 6]"
+    assert said["seed"].endswith("[whole number from 0 below 4294967296; default 0]")
+    assert said["optimizer.lr"] == "learning rate at the start [number above 0 to 1e+30; default 0.002]"
+    assert said["optimizer.momentum"] == "momentum [number from 0 below 1; with optimizer=sgd]"
+    assert said["hardware.processes"].endswith("[whole number from 1 to 65536 or gpus; default 1]")
+    assert said["hydra.sweeper.n_trials"] == "trials of the search [whole number from 1 to 1e+12; default 20]"
+    assert "tpe" in said["hydra/sweeper/sampler"]
+    assert said["hydra/sweeper/pruner"].endswith("wilcoxon; default none]")
 
 
 def test_an_experiment_is_shown_without_torch() -> None:

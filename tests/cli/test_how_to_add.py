@@ -76,6 +76,9 @@ hydra:
 """
 SCHEMA = "gacsnn/config/schema.py"
 
+# Those that have a section of their own; `cifar100` takes that of `cifar10`.
+DATASETS = [path for path in sorted((ROOT / "conf" / "dataset").glob("*.yaml")) if "\naugment:" in path.read_text()]
+
 HOW_TOS = {
     "a data set": HowTo(
         "dataset",
@@ -126,6 +129,20 @@ HOW_TOS = {
             },
         },
     ),
+    "an augmentation of each image": HowTo(
+        "dataset.augment",
+        "grey",
+        {},
+        {
+            SCHEMA: {
+                '    auto_augment: Literal["none"': '    grey: bool = option("take the colours away", default=False)\n',
+            },
+            **{str(path.relative_to(ROOT)): {"  auto_augment": "  grey: false\n"} for path in DATASETS},
+            "gacsnn/data/transforms.py": {
+                "    if augment.rotation:": "    if augment.grey:\n        steps.append(v2.Grayscale(3))\n",
+            },
+        },
+    ),
     "a sweep": HowTo("sweeps", "two_seeds", {"sweeps/two_seeds.yaml": TWO_SEEDS}, {}),
 }
 
@@ -160,6 +177,9 @@ def test_it_names_these_files_and_no_other(title: str) -> None:
     how = HOW_TOS[title]
     section = (ROOT / "docs" / "CONTRIBUTING.md").read_text().partition(f"### Add {title}\n")[2].partition("\n### ")[0]
     named = [name.replace("NAME", how.name) for name in re.findall(r"^\d\. `(\S+)`", section, re.MULTILINE)]
+    if "conf/dataset/*.yaml" in named:
+        named.remove("conf/dataset/*.yaml")
+        named += [str(path.relative_to(ROOT)) for path in DATASETS]
     assert sorted(named) == sorted([*how.files, *how.rows])
 
 
@@ -169,8 +189,13 @@ def test_it_names_these_files_and_no_other(title: str) -> None:
 def test_they_are_enough(title: str, tmp_path: Path) -> None:
     how = HOW_TOS[title]
     add(how, tmp_path)
-    assert re.search(rf"^{how.group}: .*\b{how.name}\b", run(tmp_path, "--help"), re.MULTILINE)
-    if how.group == "sweeps":
+    stands = rf"^  {how.group}\.{how.name} " if how.group == "dataset.augment" else rf"^{how.group}: .*\b{how.name}\b"
+    assert re.search(stands, run(tmp_path, "--help"), re.MULTILINE)
+    if how.group == "dataset.augment":
+        run(tmp_path, "dataset.augment.grey=true", "output_dir=run", *TINY)
+        assert "grey: true" in (tmp_path / "run" / "config.yaml").read_text()
+        run(tmp_path, "dataset=cifar100", "dataset.augment.grey=true", "--cfg", "job")
+    elif how.group == "sweeps":
         assert "2 of 2 trials done" in run(tmp_path, "-m", "sweeps=two_seeds", *TINY)
         results = tmp_path.glob("multirun/two_seeds/*/result.json")
         assert sorted(json.loads(result.read_text())["seed"] for result in results) == [0, 1]

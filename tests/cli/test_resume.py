@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from program import TINY, Launch, read_metrics, refused, start, wait_for_epochs
+from program import TINY, Launch, read_metrics, read_result, refused, start, wait_for_epochs
 
 
 def test_a_complete_run_is_not_run_again_but_can_go_further(launch: Launch, tmp_path: Path) -> None:
@@ -22,7 +22,13 @@ def test_a_complete_run_is_not_run_again_but_can_go_further(launch: Launch, tmp_
 def test_more_epochs_go_on_at_the_rate_of_the_longer_schedule(launch: Launch, tmp_path: Path) -> None:
     options = (*TINY, "scheduler=cosine_by_epoch")
     assert launch(*options, "epochs=2", "output_dir=run").code == 0
-    assert launch("resume=run", "epochs=4").code == 0
+    said = launch("resume=run", "epochs=4")
+    assert said.code == 0
+    assert (
+        "the learning rate goes on at 0.001; it stood at 0, and scheduler=cosine, over 2 epochs until now, is"
+        in said.out
+    )
+    assert "the learning rate goes on" not in launch("resume=run", "max_steps=100", "epochs=4").out
     assert launch(*options, "epochs=4", "output_dir=whole").code == 0
     rates = [[line["lr"] for line in read_metrics(tmp_path / name)] for name in ("run", "whole")]
     assert rates[0][2:] == rates[1][2:]
@@ -88,8 +94,38 @@ def test_resuming_with_what_may_not_change(launch: Launch, tmp_path: Path) -> No
             "only epochs, max_steps, max_minutes, save_every_minutes, keep_checkpoints, hardware, dataset.root, task.test"
             " may change" in said
         )
+    said = refused(launch, tmp_path, "resume=run", "optimizer.lr=0.01")
+    way = "rerun=run checkpoint=run/checkpoints/last.pt optimizer.lr=0.01"
+    assert said.endswith(f"may change; a new run begins from its weights with {way}")
+    assert launch(*way.split(), "output_dir=next").code == 0, "and that is right"
+    assert read_result(tmp_path / "next")["epochs"] == 1
+    assert refused(launch, tmp_path, "resume=run", "T=4").endswith("; a new run of it begins with rerun=run T=4")
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
     assert "no checkpoints/last.pt in it" in refused(launch, tmp_path, "resume=run")
+
+
+def test_what_lies_in_a_run_or_above_some_names_them(launch: Launch, tmp_path: Path) -> None:
+    run = tmp_path / "outputs" / "day" / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text("")
+    (run / "checkpoints" / "last.pt").write_text("")
+    for option in ("resume", "rerun"):
+        for inside in ("outputs/day/run/checkpoints/last.pt", "outputs/day/run/checkpoints"):
+            said = refused(launch, tmp_path, f"{option}={inside}")
+            assert said == f"{option}={inside}: lies in a run; give that: {option}=outputs/day/run"
+        for above in ("outputs", "outputs/day"):
+            said = refused(launch, tmp_path, f"{option}={above}")
+            assert (
+                said == f"{option}={above}: is a folder of runs; name one, such as the newest: {option}=outputs/day/run"
+            )
+    (run.parent / "study.json").write_text("{}")
+    assert refused(launch, tmp_path, "resume=outputs/day") == (
+        "resume=outputs/day: is a sweep; the command that began it (python launch.py -m ...), given again, goes on with it; "
+        "resume=outputs/day/run is one of its runs"
+    )
+    assert refused(launch, tmp_path, "rerun=outputs/day").endswith(
+        "is a sweep; rerun=outputs/day/run is one of its runs"
+    )
 
 
 def test_auto_begins_a_run_and_goes_on_with_the_one_of_the_same_options(launch: Launch, tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""What `--help` says of a sweep's options: those of `hydra.sweeper`, its samplers and its pruners."""
+
+from dataclasses import MISSING as NONE
+from dataclasses import fields
+from enum import Enum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from gacsnn.config.help import described, line, written
+from gacsnn.sweep.options import Numbers, StudyConf
+
+# Of each option, a sentence, and its type; of numbers, `options.Numbers` says that.
+HELP: dict[str, tuple[str, str]] = {
+    "n_trials": ("trials of the search", ""),
+    "n_jobs": ("workers that run trials at the same time", ""),
+    "params": (
+        "what is searched: a range or choices for each option",
+        "NAME: interval(a, b), tag(log, interval(a, b)), ...",
+    ),
+    "objectives": ("what trials are compared by", "list of keys of result.json, one a direction"),
+    "direction": ("which way each objective is better", "maximize or minimize, or a list of such"),
+    "study_name": ("name of the study in its storage", "null or text; null: that of the folder"),
+    "storage": ("where the study is kept", "null or a URL of Optuna's; null: study.db in the sweep's folder"),
+    "test": ("whose test split is read", "best or all or none"),
+    "retry": ("failed: trials that failed are tried once more, when the command starts", "none or failed"),
+    "verbose": ("trials say a line an epoch", "true or false"),
+    "reuse": ("take the result of the same config from this study instead of running it again", "true or false"),
+    "repeats": ("seeds of a trial, whose mean is its value", ""),
+    "rungs": ("epochs after which trials pause, and the best go on", "list of whole numbers that grow"),
+    "reduction_factor": ("of the trials at a rung one in so many goes on", ""),
+    "budget_hours": ("hours of all trials together; one that would take more is not started", ""),
+    "budget_gpu_hours": ("the same, times the GPUs of a trial", ""),
+    "claim": (
+        "what the sweep is to find out",
+        'null or {better: "A=1", than: "A=2", by: 0.3, on: OBJECTIVE}, or a list of such',
+    ),
+    "confirm": ("after the search the best run again, with fresh seeds", "null or {top: 3, seeds: 5}"),
+    "trials_from": ("folders of other studies, of which equal trials are taken over", "list of folders"),
+    "max_failure_rate": ("fraction of n_trials that may fail; the sweep stops beyond", ""),
+    "max_retries": ("how often a trial whose process was killed is taken up again", ""),
+    "lease_seconds": ("how long another machine may be silent before its trial is taken up", ""),
+    "storage_patience_seconds": ("how long a storage that is away is waited for", ""),
+}
+
+
+def sweep_help() -> str:
+    """A line an option."""
+    types = {name: described(schema) for name, schema in Numbers.model_json_schema()["properties"].items()}
+    defaults = {each.name: default(each) for each in fields(StudyConf)}
+    lines = [
+        line(f"hydra.sweeper.{name}", help, kind or types[name], f"default {defaults[name]}")
+        for name, (help, kind) in HELP.items()
+    ]
+    for name, help in (("sampler", "how parameters are drawn"), ("pruner", "which trials end early")):
+        known = ConfigStore.instance().list(f"hydra/sweeper/{name}")
+        chosen = next(each[name] for each in StudyConf().defaults if name in each)
+        choices = " or ".join(each.removesuffix(".yaml") for each in known)
+        lines.append(line(f"hydra/sweeper/{name}", help, choices, f"default {chosen}"))
+    return "\n".join(lines)
+
+
+def default(field: Any) -> str:
+    value = field.default if field.default is not NONE else field.default_factory()
+    if value == MISSING:
+        return "none"
+    return written(value.name if isinstance(value, Enum) else value)
