@@ -81,6 +81,12 @@ def check_like(values: Any, like: dict[str, Any]) -> None:
         raise TypeError(f"{min(more)} is unknown")
 
 
+def set_rates(optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LambdaLR) -> None:
+    """The schedule may be another one by now, for more epochs: the rate is what it says of the steps done."""
+    for group, base, lr_factor in zip(optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True):
+        group["lr"] = base * lr_factor(scheduler.last_epoch)
+
+
 class Trainer:
     """A network in training on a number of images, with all that changes on the way.
 
@@ -134,11 +140,7 @@ class Trainer:
         with part("scheduler"):
             check_like(content["scheduler"], self.scheduler.state_dict())
             self.scheduler.load_state_dict(content["scheduler"])
-            # The schedule may be another one by now, for more epochs: the rate is what it says of the steps done.
-            for group, base, lr_factor in zip(
-                self.optimizer.param_groups, self.scheduler.base_lrs, self.scheduler.lr_lambdas, strict=True
-            ):
-                group["lr"] = base * lr_factor(self.scheduler.last_epoch)
+            set_rates(self.optimizer, self.scheduler)
         with part("scaler"):
             if content["scaler"] and self.scaler.is_enabled():
                 self.scaler.load_state_dict(content["scaler"])
