@@ -69,6 +69,16 @@ def test_a_measured_epoch_is_not_credited_with_the_score_of_another(launch: Laun
     assert read_result(tmp_path / "again")["validation_top1"] is None
 
 
+def test_a_last_epoch_is_not_credited_with_the_score_of_the_best_one(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    content = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")
+    later = {**content["train_state"], "epoch": 2}  # than the best, which was the first
+    torch.save({**content, "train_state": later}, tmp_path / "later.pt")
+    for file, top1 in (("run/checkpoints/last.pt", content["train_state"]["best_top1"]), ("later.pt", None)):
+        assert launch("task=evaluate", f"checkpoint={file}", "limit_eval=8", f"output_dir={file[:3]}-again").code == 0
+        assert read_result(tmp_path / f"{file[:3]}-again")["validation_top1"] == top1
+
+
 def test_max_resnet18_is_trained_and_measured_again_from_the_command_line(launch: Launch, tmp_path: Path) -> None:
     assert launch(*TINY, "model=max_resnet18", "model.width=0.05", "output_dir=run").code == 0
     assert load(tmp_path / "run" / "config.yaml").neuron.detach_reset

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.errors import InputError
 from gacsnn.models import Block, Head, SpikingResNet, create_model
+from gacsnn.networks import LAYOUTS
 from gacsnn.neuron import LIF, NEURONS
 
 
@@ -101,6 +102,18 @@ def test_shortcuts_are_the_identity_but_where_stride_or_width_changes() -> None:
     pooled = "AvgPool2d conv1/1 BatchNorm2d"
     deep = shortcuts(small("resnet104", layout="imagenet"))
     assert deep == [pooled, *[""] * 2, pooled, *[""] * 7, pooled, *[""] * 31, pooled, *[""] * 7]
+    # Where the width alone changes there is nothing to pool.
+    assert shortcuts(small("resnet104")) == [wider, *[""] * 10, pooled, *[""] * 31, pooled, *[""] * 7]
+
+
+def test_the_deep_networks_alone_have_dropout() -> None:
+    dropped = {
+        (layout, name): small(name, layout=layout).head.dropout.p
+        for layout, kind in LAYOUTS.items()
+        for name in kind.networks
+    }
+    deep = {("cifar", "resnet104"), ("imagenet", "resnet104")}
+    assert dropped == {key: 0.2 if key in deep else 0.0 for key in dropped}
 
 
 def test_the_stem_of_resnet104_is_three_convolutions_with_biases() -> None:
