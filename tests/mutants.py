@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mutations import FAULTS, Fault
@@ -35,7 +35,7 @@ LIMIT = 180.0
 FAILED = 1
 
 
-def is_stale(fault: Fault, root: Path = ROOT) -> bool:
+def is_stale(fault: Fault, root: Path) -> bool:
     """Whether the text of a fault no longer stands in its file exactly once."""
     path = root / fault.file
     return not path.is_file() or path.read_text().count(fault.old) != 1
@@ -53,14 +53,24 @@ def done_to(copy: Path, fault: Fault) -> Iterator[None]:
         path.write_text(right)
 
 
-def tested(copy: Path, tests: Sequence[str], limit: float) -> tuple[int | None, str]:
+# What Python compiles with a fault is not kept: only what it compiled before, of files older than any fault.
+UNKEPT = {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def tested(copy: Path, tests: Sequence[str], limit: float, variables: Mapping[str, str]) -> tuple[int | None, str]:
     """What pytest's exit code is, and what it says; None where it had to be stopped."""
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1", **variables}
     command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "--tb=line", "-p", "no:cacheprovider", *tests]
     said = copy.with_name("said")
     with said.open("w") as file:  # a pipe would be held open by whatever a test left behind
         process = subprocess.Popen(
-            command, cwd=copy, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            command,
+            cwd=copy,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
         try:
             code = process.wait(limit)
@@ -73,18 +83,16 @@ def tested(copy: Path, tests: Sequence[str], limit: float) -> tuple[int | None, 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:
     """Kill what is left of a session that was started for one command."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
 def verdict(copy: Path, fault: Fault) -> str:
-    if is_stale(fault):
+    if is_stale(fault, copy):
         return "stale"
     with done_to(copy, fault):
-        code, said = tested(copy, fault.tests, LIMIT)
+        code, said = tested(copy, fault.tests, LIMIT, UNKEPT)
     if code == FAILED or (code is None and fault.hangs):
         return "noticed"
     if code == 0:
@@ -113,18 +121,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     faults = chosen(options.only)
     if options.list or not faults:
-        print("\n".join(f"{number:3} {fault.name}: {fault.file}" for number, fault in faults.items()) or "no such fault")
+        print(
+            "\n".join(f"{number:3} {fault.name}: {fault.file}" for number, fault in faults.items()) or "no such fault"
+        )
         return 0 if faults else 1
     with tempfile.TemporaryDirectory(prefix="gacsnn-mutants-") as folder:
         copy = Path(folder) / "copy"
         for name in COPIED:
-            copied = shutil.copy if (ROOT / name).is_file() else copy_tree
+            copied = shutil.copy2 if (ROOT / name).is_file() else copy_tree
             copy.mkdir(exist_ok=True)
             copied(ROOT / name, copy / name)
         every = list(dict.fromkeys(test for fault in faults.values() for test in fault.tests))
-        code, said = tested(copy, every, LIMIT * len(faults))
+        code, said = tested(copy, every, LIMIT * len(faults), {})
         if code != 0:
-            print(f"{said}\nthe tests do not pass without a fault (pytest's exit code {code}), so they can say nothing of one")
+            print(
+                f"{said}\nthe tests do not pass without a fault (pytest's exit code {code}), so they can say nothing of one"
+            )
             return 1
         found: Counter[str] = Counter()
         for number, fault in faults.items():

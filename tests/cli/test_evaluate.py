@@ -74,9 +74,10 @@ def test_a_last_epoch_is_not_credited_with_the_score_of_the_best_one(launch: Lau
     content = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")
     later = {**content["train_state"], "epoch": 2}  # than the best, which was the first
     torch.save({**content, "train_state": later}, tmp_path / "later.pt")
-    for file, top1 in (("run/checkpoints/last.pt", content["train_state"]["best_top1"]), ("later.pt", None)):
-        assert launch("task=evaluate", f"checkpoint={file}", "limit_eval=8", f"output_dir={file[:3]}-again").code == 0
-        assert read_result(tmp_path / f"{file[:3]}-again")["validation_top1"] == top1
+    for file, name in (("run/checkpoints/last.pt", "same"), ("later.pt", "other")):
+        assert launch("task=evaluate", f"checkpoint={file}", "limit_eval=8", f"output_dir={name}").code == 0
+    same, other = (read_result(tmp_path / name)["validation_top1"] for name in ("same", "other"))
+    assert (same, other) == (content["train_state"]["best_top1"], None)
 
 
 def test_max_resnet18_is_trained_and_measured_again_from_the_command_line(launch: Launch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from networks import MAX_NEURON, close, constants, random_images, small, trains
 from torch import Tensor, nn
 
+from gacsnn import draws
 from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.errors import InputError
 from gacsnn.models import Block, Head, SpikingResNet, create_model
@@ -178,12 +179,14 @@ def test_the_head_is_the_mean_of_spikes_and_a_linear_layer_at_every_step() -> No
         close(logits[:, t], spikes[t].sum((2, 3)) / 20 @ head.linear.weight.T + head.linear.bias)
 
 
-def test_dropout_in_the_head_is_that_of_the_features_mean_over_time() -> None:
+@pytest.mark.parametrize("keys", [None, torch.arange(2)])
+def test_dropout_in_the_head_is_that_of_the_features_mean_over_time(keys: Tensor | None) -> None:
     head = Head(40, 3, LIF, dropout=0.2).double()
     head.linear = nn.Linear(40, 40, bias=False).double()
     nn.init.eye_(head.linear.weight)
     x = torch.full((4, 2, 40, 1, 1), 9.0, dtype=torch.float64)
-    features = head(x)
+    with draws.keyed(keys):
+        features = head(x)
     assert torch.equal(features, features[:, :1].expand_as(features))
     assert set(features.unique().tolist()) == {0, 1.25}
     assert not torch.equal(features[0], features[1])

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any, get_args
 
-import pytest
 from program import config
 from pydantic import BaseModel
 

@@ -1,6 +1,5 @@
 """A training in this process: what it reads, in which order, and which weights it measures."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from gacsnn.data.images import Images
 from gacsnn.data.splits import Splits
 from gacsnn.tasks import experiment, train
 from gacsnn.training import loop
-from gacsnn.training.trainer import Step, Trainer
+from gacsnn.training.trainer import Step, Trainer, TrainState
 
 OPTIONS = (*TINY, "epochs=3", "limit_train=16", "limit_eval=null", "batch_size=8", "dataset.augment.crop_padding=2")
 
@@ -50,7 +49,7 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     run = Trained(tmp_path_factory.mktemp("trained") / "run")
     original = Trainer.step
 
@@ -64,7 +63,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
         patch.setattr(loop, "is_better", lambda _top1, _loss, state: state.best_top1 is None)
         patch.setattr(Trainer, "step", step)
         run.result = train.run(config(*OPTIONS, "task.test=false", f"output_dir={run.path}"), None, None)
-    yield run
+    return run
 
 
 def test_without_task_test_the_test_split_is_never_read(
@@ -98,6 +97,4 @@ def test_the_weights_of_the_best_epoch_are_measured_and_not_the_last_ones(traine
     ("top1", "loss", "better"), [(51.0, 9.0, True), (49.0, 0.1, False), (50.0, 1.9, True), (50.0, 2.1, False)]
 )
 def test_better_is_a_higher_top1_or_the_same_with_a_smaller_loss(top1: float, loss: float, better: bool) -> None:
-    from gacsnn.training.trainer import TrainState
-
     assert loop.is_better(top1, loss, TrainState(best_top1=50.0, best_loss=2.0)) == better

@@ -43,7 +43,7 @@ def test_loss_and_accuracy_are_means_over_images_though_the_last_batch_is_smalle
     assert score.top1 == pytest.approx(100 * (found == labels).float().mean().item())
     top5 = (mean.topk(5).indices == labels[:, None]).any(dim=1)
     assert score.top5 == pytest.approx(100 * top5.float().mean().item())
-    assert score.confusion == {pair: 1 for pair in zip(labels.tolist(), found.tolist(), strict=True)}
+    assert score.confusion == dict.fromkeys(zip(labels.tolist(), found.tolist(), strict=True), 1)
     assert score.images == 5
 
 
@@ -52,4 +52,3 @@ def test_the_training_loss_is_a_mean_over_images_too() -> None:
     losses = ((1.0, 3, 4), (2.5, 1, 1))
     read_steps([Step(torch.tensor(loss), torch.tensor(hits), count) for loss, hits, count in losses], trainer)
     assert (trainer.state.epoch_loss, trainer.state.epoch_correct) == (1.0 * 4 + 2.5 * 1, 4)
-
