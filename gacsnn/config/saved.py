@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from gacsnn.config import text
 from gacsnn.config.messages import validate
 from gacsnn.config.names import RENAMED, SCHEMA, renamed
 from gacsnn.config.schema import Config
@@ -60,10 +61,16 @@ def load(path: Path) -> Config:
     Raises:
         InputError: one line that names the file, when it cannot be read.
     """
+    content = text.read(path, "a run's config")
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from None
-    if not isinstance(values, dict):
+        if "*" in content and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(content)):
+            raise InputError(
+                f"{path} is damaged: a run's config has no references (*NAME)"
+            )  # which can hold any number
+        values = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise InputError(f"{path} cannot be read as a run's config: {reason}") from None
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise InputError(f"{path} holds no config")
     return from_saved(values, str(path))

@@ -100,8 +100,20 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
 
 
+def check_name(option: str, path: Path) -> None:
+    """Raises InputError for what no file system takes as a path."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{option}={path}: is no path that there could be ({reason})") from None
+
+
 def check_file(path: Path, option: str) -> None:
     """Raises InputError when there is no such file."""
+    check_name(option, path)
     if not path.is_file():
         raise InputError(
             f"{option}={path}: {'this is a folder; give a file in it' if path.is_dir() else 'no such file'}"

@@ -21,11 +21,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from gacsnn.config import text
 from gacsnn.config.names import renamed
 from gacsnn.config.saved import load, to_yaml
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-from gacsnn.runtime.files import TAKEN_OVER, check_ours, kept, remove_temporaries, write_text
+from gacsnn.runtime.files import TAKEN_OVER, check_name, check_ours, kept, remove_temporaries, write_text
 
 # What result.json holds, and what is called after each epoch with its line of metrics.jsonl.
 Result = dict[str, Any]
@@ -64,14 +65,12 @@ class RunDirectory:
         Raises:
             InputError: when the file is damaged.
         """
-        if not self.result_path.exists():
+        if not os.path.lexists(self.result_path):
             return None
-        try:
-            result = json.loads(self.result_path.read_text())
-        except (OSError, ValueError):
-            result = None
-        if not isinstance(result, dict):
-            raise InputError(f"{self.result_path} is damaged: it should be a run's result as JSON")
+        what = "a run's result as JSON"
+        result = text.read_json(self.result_path, what)
+        if not isinstance(result, dict) or not result:
+            raise InputError(f"{self.result_path} is damaged: it should be {what}")
         return renamed(result, "pictures", "images")
 
     def read_metrics(self) -> list[dict[str, Any]]:
@@ -83,13 +82,16 @@ class RunDirectory:
         return [metrics for _text, metrics in self._metrics_lines()]
 
     def _metrics_lines(self) -> list[tuple[str, dict[str, Any]]]:
-        if not self.metrics_path.exists():
+        if not os.path.lexists(self.metrics_path):
             return []
-        whole = [line for line in self.metrics_path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        content = text.read(self.metrics_path, "metrics")
+        whole = [line + "\n" for line in content.split("\n")[:-1]]
         try:
             lines = [(line, json.loads(line)) for line in whole]
-            assert all(isinstance(metrics["epoch"], int) for _text, metrics in lines)
-        except (ValueError, KeyError, TypeError, AssertionError):
+            epochs = [metrics["epoch"] for _text, metrics in lines]
+            assert all(type(epoch) is int for epoch in epochs)
+            assert epochs == sorted(set(epochs))
+        except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
             raise InputError(
                 f"{self.metrics_path} is damaged: each line should be an epoch's metrics as JSON"
             ) from None
@@ -101,6 +103,7 @@ class RunDirectory:
 
     def check_there(self, option: str) -> None:
         """Raises InputError when there is no such folder, or the run in it has gone on in another."""
+        check_name(option, self.path)
         if not self.path.is_dir():
             raise InputError(f"{option}={self.path}: no such run directory")
         if (self.path / TAKEN_OVER).exists():
@@ -124,6 +127,11 @@ class RunDirectory:
             if not there:
                 name = file.relative_to(self.path)
                 raise InputError(f"resume={self.path}: no {name} in it, so there is nothing to go on with")
+        self.read_metrics()
+        self.read_result()
+        for file in (self.path / LOCK, *self.saved()):
+            if os.path.lexists(file) and not file.is_file():
+                raise InputError(f"resume={self.path}: {file} should be a file")
         for folder in (self.path, self.checkpoints):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise InputError(f"resume={folder}: cannot be written (no permission)")
@@ -170,14 +178,14 @@ class RunDirectory:
         """
         if not self.writes:
             return
-        remaining = "".join(text for text, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
+        remaining = "".join(line for line, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
         self.result_path.unlink(missing_ok=True)
         self.page_path.unlink(missing_ok=True)
         remove_temporaries(self.checkpoints)
         if epoch == 0:
             for best in kept(self.best):
                 best.unlink()
-        if self.metrics_path.exists() and remaining != self.metrics_path.read_text():
+        if self.metrics_path.exists() and remaining != text.read(self.metrics_path, "metrics"):
             write_text(self.metrics_path, remaining)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
@@ -193,13 +201,41 @@ def check_new_directory(output_dir: str | None) -> None:
         InputError: when a run lies there already, or nothing can be written there.
     """
     path = Path(output_dir if output_dir is not None else "outputs")
+    check_name("output_dir", path)
     if RunDirectory(path).saved():
         raise InputError(f"output_dir={path}: holds a run already; resume={path} goes on with it")
+    if output_dir is not None and (there := would_be_replaced(RunDirectory(path))):
+        raise InputError(f"output_dir={path}: {there} is there already and would be replaced; give another folder")
     ancestor = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
     if not ancestor.is_dir():
         raise unwritable(path, f"{ancestor} is a file")
     if not os.access(ancestor, os.W_OK | os.X_OK):
         raise unwritable(path, "no permission")
+
+
+def would_be_replaced(run_dir: RunDirectory) -> str | None:
+    """What a new run would write over: a result, or anything that no run which ended before its first checkpoint left."""
+    results = (
+        run_dir.result_path,
+        run_dir.page_path,
+        run_dir.energy_path,
+        run_dir.classes_path,
+        run_dir.confusion_path,
+    )
+    begun = (run_dir.config_path, run_dir.metrics_path, run_dir.checkpoints, run_dir.tensorboard, run_dir.path / LOCK)
+    there = [path.name for path in results if os.path.lexists(path)]
+    if there:
+        return there[0]
+    if not any(os.path.lexists(path) for path in begun):
+        return None
+    try:
+        run_dir.read_config()
+        run_dir.read_metrics()
+    except (InputError, FileNotFoundError):
+        files = [path for path in begun if path.is_file() and path.name != LOCK]
+        folders = [path for path in begun if path.is_dir() and any(path.iterdir())]
+        return next((path.name for path in (*files, *folders)), None)
+    return None
 
 
 def make_directory(output_dir: str | None, name: str) -> RunDirectory:

@@ -22,7 +22,7 @@ from gacsnn.errors import InputError, other_steps
 from gacsnn.report.compare import recorded
 from gacsnn.runtime.cores import visible_gpus
 from gacsnn.runtime.datasets import check_files
-from gacsnn.runtime.files import check_file
+from gacsnn.runtime.files import check_file, check_name
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
 from gacsnn.tasks.least import check_host
@@ -194,8 +194,10 @@ def saved_config(given: Mapping[str, str]) -> Config | None:
     """The config of the run that a command line names; None where it names none, or none that is there."""
     if option := next((name for name in ("resume", "rerun") if name in given), None):
         run_dir = RunDirectory(Path(given[option]))
+        check_name(option, run_dir.path)
         return run_dir.read_config() if run_dir.config_path.exists() else None
     path = Path(given.get("checkpoint", ""))
+    check_name("checkpoint", path)
     if given.get("task") not in get_args(Evaluate.model_fields["name"].annotation) or not path.is_file():
         return None
     if (saved := beside(path)) is not None:

@@ -6,7 +6,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from gacsnn.config.saved import from_saved
+from gacsnn.config.merge import CHANGEABLE, differences, sections
+from gacsnn.config.saved import from_saved, to_dict
 from gacsnn.config.schema import Config, Train
 from gacsnn.errors import DivergenceError, InputError, MachineError
 from gacsnn.report.run_page import write_page
@@ -69,13 +70,24 @@ def go_on(
     experiment = prepare(config)
     if content["classes"] != experiment.splits.classes:
         raise InputError(f"resume={run_dir.path}: the data set's classes are no longer those of that run")
-    before, now = from_saved(content["config"], f"resume={run_dir.path}").hardware.processes, this_group().size
+    saved_config = from_saved(content["config"], f"resume={run_dir.path}")
+    if differ := kept_apart(saved_config, config):
+        raise InputError(
+            f"resume={run_dir.path}: {run_dir.config_path.name} is not that of its checkpoint, which has other options: {differ}"
+        )
+    before, now = saved_config.hardware.processes, this_group().size
     if before != now:
         log.warning(
             f"hardware.processes: {before} when this run was saved, {now} now; the images of each step are the same, the last "
             "bits of the weights are not"
         )
     return fit(experiment, run_dir, saved, overridden, on_epoch_end)
+
+
+def kept_apart(there: Config, here: Config) -> str:
+    """In what that a run keeps two of its configs differ."""
+    kept = set(to_dict(there)) - {*CHANGEABLE, "output_dir", "rerun", "checkpoint", "plan"}
+    return differences(sections(there, kept, CHANGEABLE), sections(here, kept, CHANGEABLE))
 
 
 def fit(
@@ -96,7 +108,7 @@ def fit(
     trainer = Trainer(experiment.model, config, experiment.machine, experiment.normalise, len(splits.train))
     if saved is not None:
         path, content = saved
-        trainer.restore(content)
+        trainer.restore(content, f"resume={run_dir.path}")
         best, known = group.share(lambda: (find_best(run_dir, trainer.state), run_dir.read_result()))
         over = trainer.state.epoch >= config.epochs or trainer.over()
         if known is not None and known.get("steps", trainer.state.step) != trainer.state.step:

@@ -5,10 +5,13 @@ A checkpoint of ours is a dictionary of tensors, numbers, strings and lists only
 `config`, which says the number of its schema. One of an older schema is read under today's names (`migrate`).
 """
 
+import hashlib
 import io
+import os
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,15 @@ from torch import Tensor
 
 from gacsnn.config.names import renamed
 from gacsnn.config.saved import check_schema
-from gacsnn.errors import InputError
+from gacsnn.errors import GacsnnError, InputError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import check_file, write_whole
 
 FORMAT = "gacsnn-1"
+
+# What stands before the checksum at the end of a file of ours, and how long both are.
+SEAL = b"gacsnn sha256 "
+SEAL_LENGTH = len(SEAL) + 64
 
 # What each checkpoint of ours holds.
 KEYS: dict[str, type] = {"model": dict, "train_state": dict, "config": dict, "classes": list}
@@ -35,9 +42,16 @@ class DamagedError(InputError):
 
 
 def serialise(content: Mapping[str, Any]) -> memoryview:
-    """The bytes of a checkpoint's file. torch's own writer, on a full disk, raises an error of its own, and aborts after it."""
+    """The bytes of a checkpoint's file. torch's own writer, on a full disk, raises an error of its own, and aborts after it.
+
+    At its end stands a checksum, as the comment of the zip archive: torch reads what has flipped without a word, and the
+    archive's own checksums do not hold its headers.
+    """
     made = io.BytesIO()
-    torch.save({"format": FORMAT, **content}, made)
+    torch.save({"format": FORMAT, "sealed": True, **content}, made)
+    made.seek(-2, io.SEEK_END)  # the length of the comment, so far 0
+    made.write(SEAL_LENGTH.to_bytes(2, "little"))
+    made.write(SEAL + hashlib.sha256(made.getbuffer()).hexdigest().encode())
     return made.getbuffer()
 
 
@@ -60,10 +74,6 @@ def read(path: Path) -> dict[str, Any]:
     content = read_any(path)
     if "format" not in content:
         raise InputError(f"checkpoint={path}: this file was not written by gacsnn")
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as file:
-            if part := file.testzip():  # torch is built without this check
-                raise DamagedError(f"checkpoint={path}: this file is damaged: the checksum of {part} is wrong")
     return content
 
 
@@ -105,6 +115,7 @@ def read_any(path: Path) -> dict[str, Any]:
         raise DamagedError(
             f"checkpoint={path}: this file is no checkpoint, one that was cut short, or one that wants to run code"
         ) from None
+    check_sums(path, isinstance(content, dict) and "sealed" in content)
     if isinstance(content, dict) and "format" in content:
         if content["format"] != FORMAT:
             raise InputError(
@@ -114,6 +125,8 @@ def read_any(path: Path) -> dict[str, Any]:
         content = migrate(content)
         if missing := [key for key in KEYS if not isinstance(content.get(key), KEYS[key])]:
             raise DamagedError(f"checkpoint={path}: this file is damaged: it lacks {', '.join(missing)}")
+        if wrong := wrong_within(content):
+            raise DamagedError(f"checkpoint={path}: this file is damaged: {wrong}")
         return content
     for key in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -121,6 +134,66 @@ def read_any(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"checkpoint={path}: this file holds no weights of a network")
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def check_sums(path: Path, sealed: bool) -> None:
+    """Raises DamagedError where a bit has flipped: torch is built without this check. Older files are not `sealed`."""
+    if sealed:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size - SEAL_LENGTH
+            digest = hashlib.sha256()
+            while left := size - file.tell():
+                digest.update(file.read(min(left, 2**20)))
+            if file.read() != SEAL + digest.hexdigest().encode():
+                raise DamagedError(f"checkpoint={path}: this file is damaged: its checksum is wrong")
+        return
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as file:
+            part = file.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError) as error:
+        raise DamagedError(f"checkpoint={path}: this file is damaged: {error}") from None
+    if part:
+        raise DamagedError(f"checkpoint={path}: this file is damaged: the checksum of {part} is wrong")
+
+
+def wrong_within(content: Mapping[str, Any]) -> str | None:
+    """What of a checkpoint's content no version wrote."""
+    if not all(isinstance(name, str) for name in (*content["classes"], *content["config"])):
+        return "names of classes and options should be texts"
+    for name, weight in content["model"].items():
+        if (
+            not isinstance(weight, Tensor)
+            or weight.layout is not torch.strided
+            or weight.is_meta
+            or weight.is_complex()
+        ):
+            return f"{name} should be a tensor of real numbers"
+        if ".running_" not in name and not weight.isfinite().all():  # such weights are not saved
+            return f"{name} is not finite"
+    return None
+
+
+@contextmanager
+def part(source: str, name: str) -> Iterator[None]:
+    """While a part of a checkpoint is put in its place: whatever that stumbles over is said as damage of the checkpoint.
+
+    Raises:
+        DamagedError: for any other error.
+    """
+    try:
+        yield
+    except GacsnnError:
+        raise
+    except (
+        Exception
+    ) as error:  # torch's parts raise whatever they stumble over: KeyError, AttributeError, RuntimeError, ...
+        why = next(iter(str(error).splitlines()), "")
+        raise DamagedError(
+            f"{source}: its checkpoint is damaged: {name} is not what a run of this config saves "
+            f"({type(error).__name__}: {why})"
+        ) from None
 
 
 def schema_of(content: Mapping[str, Any]) -> Any:

@@ -3,9 +3,11 @@
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from gacsnn import draws
@@ -60,6 +62,25 @@ class Step(NamedTuple):
     images: int
 
 
+def checked_state(values: dict[str, Any]) -> TrainState:
+    """Raises ValueError or TypeError for what is no state that training leaves."""
+    TrainState(**values)  # pydantic passes over what it does not know
+    state = TypeAdapter(TrainState).validate_python(values)
+    counts = (state.epoch, state.step, state.batch, state.images, state.epoch_images, state.epoch_correct)
+    if not all(0 <= count < 2**63 for count in counts):
+        raise ValueError(f"counts of {min(counts)} to {max(counts)}")
+    return state
+
+
+def check_like(values: Any, like: dict[str, Any]) -> None:
+    """Raises TypeError where values have not the names and types of others: load_state_dict takes whatever it is given."""
+    for name, there in like.items():
+        if type(values[name]) is not type(there):
+            raise TypeError(f"{name} should be {type(there).__name__}")
+    if more := set(values) - set(like):
+        raise TypeError(f"{min(more)} is unknown")
+
+
 class Trainer:
     """A network in training on a number of images, with all that changes on the way.
 
@@ -99,26 +120,39 @@ class Trainer:
             "drawn": asdict(self.drawn),
         }
 
-    def restore(self, content: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.scheduler.load_state_dict(content["scheduler"])
-        # The schedule may be another one by now, for more epochs: the rate is what it says of the steps done.
-        for group, base, lr_factor in zip(
-            self.optimizer.param_groups, self.scheduler.base_lrs, self.scheduler.lr_lambdas, strict=True
-        ):
-            group["lr"] = base * lr_factor(self.scheduler.last_epoch)
-        if content["scaler"] and self.scaler.is_enabled():
-            self.scaler.load_state_dict(content["scaler"])
-        self.state = TrainState(**content["train_state"])
+    def restore(self, content: dict[str, Any], source: str) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            InputError: one line that begins with `source`, when it is not one of such a run.
+        """
+        part = partial(checkpoint.part, source)
+        with part("model"):
+            self.model.load_state_dict(content["model"])
+        with part("optimizer"):
+            self.optimizer.load_state_dict(content["optimizer"])
+        with part("scheduler"):
+            check_like(content["scheduler"], self.scheduler.state_dict())
+            self.scheduler.load_state_dict(content["scheduler"])
+            # The schedule may be another one by now, for more epochs: the rate is what it says of the steps done.
+            for group, base, lr_factor in zip(
+                self.optimizer.param_groups, self.scheduler.base_lrs, self.scheduler.lr_lambdas, strict=True
+            ):
+                group["lr"] = base * lr_factor(self.scheduler.last_epoch)
+        with part("scaler"):
+            if content["scaler"] and self.scaler.is_enabled():
+                self.scaler.load_state_dict(content["scaler"])
+        with part("train_state"):
+            self.state = checked_state(content["train_state"])
         if self.group.size > 1 and not self.state.keyed:
             raise InputError(
                 "hardware.processes: this run was begun by a version whose random numbers are those of one process; go on "
                 "with one"
             )
-        self.drawn = Draw(**content.get("drawn", {}))
-        checkpoint.restore_random_state(content["rng"])
+        with part("drawn"):
+            self.drawn = Draw(**content.get("drawn", {}))
+        with part("rng"):
+            checkpoint.restore_random_state(content["rng"])
 
     def begin_epoch(self) -> None:
         """Draw what is kept for an epoch; not again where the epoch goes on."""

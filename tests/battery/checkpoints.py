@@ -14,6 +14,8 @@ from battery.driver import Case, Prepare
 from battery.images import both, kind, put
 from battery.made import RUN
 
+from gacsnn.training.checkpoint import serialise
+
 BEST, LAST = "run/checkpoints/best.pt", "run/checkpoints/last.pt"
 MEASURE = ("task=evaluate", f"checkpoint={BEST}", "output_dir=new")
 FROM = (*RUN, "checkpoint=c.pt", "output_dir=new")
@@ -46,14 +48,13 @@ def cut(name: str, share: float) -> Prepare:
 
 
 def edited(change: Callable[[dict[str, Any]], object], *names: str) -> Prepare:
-    """Checkpoints with another content, saved by torch as it is: they have no checksum."""
+    """Checkpoints with another content, and the right checksum of it."""
 
     def do(folder: Path) -> None:
         for name in names:
             content = torch.load(folder / name, weights_only=True)
             change(content)
-            (folder / name).unlink()
-            torch.save(content, folder / name)
+            put(bytes(serialise(content)), name)(folder)
 
     return do
 
@@ -171,7 +172,7 @@ CASES = [
     ),
     Case(RESUME, "run", prepare=both(put(b"x", LAST), put(b"x", "run/checkpoints/last-1.pt"))),
     Case(("task=energy", f"checkpoint={BEST}", "output_dir=new"), BEST, prepare=flipped(BEST, 77)),
-    Case(("rerun=run", "output_dir=new"), "", code=1, prepare=flipped(BEST, 78)),
+    Case(("rerun=run", "output_dir=new"), "", code=1, prepare=flipped(LAST, 78)),
     Case((*MEASURE, "T=3"), "T"),
     Case((*MEASURE, "model.width=0.1"), "model.width"),
     Case((*MEASURE, "model=resnet18"), "model"),

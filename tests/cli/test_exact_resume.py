@@ -16,7 +16,7 @@ from program import TINY, Launch, read_metrics, read_result, refused, start, wai
 
 from gacsnn.runtime import signals
 from gacsnn.runtime.signals import REQUEUE
-from gacsnn.training import loop
+from gacsnn.training import checkpoint, loop
 
 # 4 steps an epoch, 3 epochs; validation has 2 batches.
 STEPS = (*TINY, "hardware.threads=1", "batch_size=16", "epochs=3")
@@ -305,7 +305,7 @@ def test_another_number_of_gpus_is_said(launch: Launch, tmp_path: Path) -> None:
     last = tmp_path / "run" / "checkpoints" / "last.pt"
     content = torch.load(last)
     content["rng"]["cuda"] = [content["rng"]["cpu"]] * 5
-    torch.save(content, last)
+    checkpoint.save(last, content)
     code, out, _ = launch("resume=run", "max_steps=null")
     assert code == 0
     (warning,) = [line for line in out.splitlines() if line.startswith("warning: ")]

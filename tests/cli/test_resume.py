@@ -58,6 +58,10 @@ def test_precision_may_change_on_the_way(launch: Launch) -> None:
 def test_a_run_that_was_stopped_in_its_first_epoch_begins_again(launch: Launch, tmp_path: Path) -> None:
     assert launch(*TINY, "output_dir=run").code == 0
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
+    said = refused(launch, tmp_path, *TINY, "output_dir=run")
+    assert said == "output_dir=run: result.json is there already and would be replaced; give another folder"
+    for name in ("result.json", "report.html", "energy.csv"):
+        (tmp_path / "run" / name).unlink()
     assert launch(*TINY, "output_dir=run").code == 0
     assert len(read_metrics(tmp_path / "run")) == 1
 

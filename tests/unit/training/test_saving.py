@@ -1,6 +1,7 @@
 """Checkpoints written in the background: as they were when they were saved, one after another, and no error lost."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from gacsnn.errors import InputError
 from gacsnn.runtime import files
 from gacsnn.runtime.files import kept
 from gacsnn.runtime.run_dir import RunDirectory
@@ -224,6 +226,21 @@ def test_a_flipped_bit_is_noticed(run_dir: RunDirectory) -> None:
     run_dir.last.write_bytes(made)
     assert torch.load(run_dir.last)["train_state"]["epoch"] == 2
     assert checkpoint.newest(run_dir.saved(), "resume=x")[0].name == "last-1.pt"
+
+
+def test_any_flipped_bit_is_noticed(run_dir: RunDirectory) -> None:
+    """Those in the headers of the archive, too, which its own checksums do not hold."""
+    with Saver(run_dir, keep=1) as saver:
+        saver.save({**content(1), "model": {"weight": torch.zeros(1000)}})
+    whole = run_dir.last.read_bytes()
+    assert checkpoint.read(run_dir.last)["train_state"]["epoch"] == 1
+    generator = random.Random(0)
+    for bit in generator.sample(range(8 * len(whole)), 150):
+        made = bytearray(whole)
+        made[bit // 8] ^= 1 << bit % 8
+        run_dir.last.write_bytes(made)
+        with pytest.raises(InputError):
+            checkpoint.read_any(run_dir.last)
 
 
 def test_one_of_another_version_is_not_passed_over(run_dir: RunDirectory) -> None:
