@@ -77,7 +77,7 @@ def test_who_goes_on_has_the_state_of_who_was_saved() -> None:
     for _ in range(2):
         first.step(*batch())
     saved = copy.deepcopy(first.content(["a", "b"]))
-    second.restore(saved)
+    second.restore(saved, "here")
     assert saved["scaler"]["scale"] == second.scaler.get_scale() == 8.0
     assert second.scaler.state_dict() == saved["scaler"] != made(*options).scaler.state_dict()
     assert second.state == first.state
