@@ -12,6 +12,7 @@ longer in its file exactly once. The exit code is 0 where all were noticed, else
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -84,7 +85,7 @@ def tested(copy: Path, tests: Sequence[str], limit: float, variables: Mapping[st
 def end_group(process: "subprocess.Popen[bytes]") -> None:
     """Kill what is left of a session that was started for one command."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, 9)
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
@@ -122,34 +123,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = chosen(options.only)
     if options.list or not faults:
         print(
-            "\n".join(f"{number:3} {fault.name}: {fault.file}" for number, fault in faults.items()) or "no such fault"
+            *[f"{number:3} {fault.name}: {fault.file}" for number, fault in faults.items()] or ["no such fault"],
+            sep="\n",
         )
         return 0 if faults else 1
     with tempfile.TemporaryDirectory(prefix="gacsnn-mutants-") as folder:
-        copy = Path(folder) / "copy"
-        for name in COPIED:
-            copied = shutil.copy2 if (ROOT / name).is_file() else copy_tree
-            copy.mkdir(exist_ok=True)
-            copied(ROOT / name, copy / name)
-        every = list(dict.fromkeys(test for fault in faults.values() for test in fault.tests))
-        code, said = tested(copy, every, LIMIT * len(faults), {})
-        if code != 0:
-            print(
-                f"{said}\nthe tests do not pass without a fault (pytest's exit code {code}), so they can say nothing of one"
-            )
-            return 1
-        found: Counter[str] = Counter()
-        for number, fault in faults.items():
-            begun = time.monotonic()
-            came_out = verdict(copy, fault)
-            found[came_out] += 1
-            print(f"{number:3} {fault.name}: {came_out}, {time.monotonic() - begun:.0f} s", flush=True)
+        return judged(copied(Path(folder) / "copy"), faults)
+
+
+def copied(to: Path) -> Path:
+    """The program with its tests, as they are in the checkout."""
+    to.mkdir()
+    for name in COPIED:
+        if (ROOT / name).is_file():
+            shutil.copy2(ROOT / name, to)
+        else:
+            shutil.copytree(ROOT / name, to / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return to
+
+
+def judged(copy: Path, faults: Mapping[int, Fault]) -> int:
+    """Say of each fault what came of it. Returns the exit code."""
+    begun = time.monotonic()
+    every = list(dict.fromkeys(test for fault in faults.values() for test in fault.tests))
+    code, said = tested(copy, every, LIMIT * len(faults), {})
+    if code != 0:
+        print(
+            f"{said}\nwithout a fault these tests do not pass (pytest's exit code {code}): they can say nothing of one"
+        )
+        return 1
+    print(f"without a fault the tests pass, {time.monotonic() - begun:.0f} s", flush=True)
+    found: Counter[str] = Counter()
+    for number, fault in faults.items():
+        begun = time.monotonic()
+        came_out = verdict(copy, fault)
+        found[came_out] += 1
+        print(f"{number:3} {fault.name}: {came_out}, {time.monotonic() - begun:.0f} s", flush=True)
     print(f"{found['noticed']} of {len(faults)} faults were noticed")
     return 0 if found["noticed"] == len(faults) else 1
-
-
-def copy_tree(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 if __name__ == "__main__":

@@ -181,8 +181,8 @@ RESUME = (
     Fault(
         "the optimizer's moments begin anew",
         "gacsnn/training/trainer.py",
-        '        self.optimizer.load_state_dict(content["optimizer"])\n',
-        "",
+        'self.optimizer.load_state_dict(content["optimizer"])',
+        "self.optimizer.state_dict()",
         (f"{TRAINING}/test_trainer.py",),
     ),
     Fault(

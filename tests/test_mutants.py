@@ -85,12 +85,13 @@ def test_it_says_which_were_noticed_and_touches_nothing(
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main([]) == 1
     said = [line.rpartition(",")[0] or line for line in capsys.readouterr().out.splitlines()]
+    assert said.pop(0) == "without a fault the tests pass"
     assert said == ["  1 two: noticed", "  2 unseen: NOT NOTICED", "  3 ever: noticed", "2 of 3 faults were noticed"]
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert main(["--only", "1"]) == 0
     (tmp_path / "tests" / "test_none.py").write_text("def test_it() -> None:\n    assert False\n")
     assert main(["--only", "1,2"]) == 1
-    assert "the tests do not pass without a fault" in capsys.readouterr().out
+    assert "without a fault these tests do not pass" in capsys.readouterr().out
 
 
 def test_some_are_chosen_by_number_or_by_a_part_of_the_name() -> None:
