@@ -541,4 +541,71 @@ PROGRAM = (
     ),
 )
 
-FAULTS = (*ARITHMETIC, *STEP, *RESUME, *METRICS, *SPLITS, *HASH, *SWEEPS, *REPORTS, *PROGRAM)
+ANSWERS = (
+    Fault(
+        "a claim is refuted as easily as supported",
+        "gacsnn/statistics.py",
+        'return "refuted" if p_below < ALPHA / 2 else "undecided"',
+        'return "refuted" if p_below < ALPHA else "undecided"',
+        ("tests/unit/test_statistics.py",),
+    ),
+    Fault(
+        "several claims as if each were alone",
+        "gacsnn/statistics.py",
+        "so_far = max(so_far, min(1.0, (len(ps) - place) * ps[index]))",
+        "so_far = max(so_far, min(1.0, ps[index]))",
+        ("tests/unit/test_statistics.py",),
+    ),
+    Fault(
+        "a trial of several seeds is its luckiest",
+        "gacsnn/sweep/repeats.py",
+        "mean = [statistics.fmean(column) for column in zip(*so_far, strict=True)]",
+        "mean = [max(column) for column in zip(*so_far, strict=True)]",
+        (f"{SWEEP}/test_repeats.py",),
+    ),
+    Fault(
+        "what is confirmed is ranked by luck",
+        "gacsnn/sweep/confirmed.py",
+        "key=lambda one: (sign * one.mean, one.candidate.number)",
+        "key=lambda one: (sign * max(one.scores), one.candidate.number)",
+        (f"{SWEEP}/test_confirm.py",),
+    ),
+    Fault(
+        "a trial that died costs until somebody looked",
+        "gacsnn/sweep/budget.py",
+        'took = min(took, max(0.0, heard) + trial.user_attrs["lease_seconds"] / RENEWALS)',
+        'took = max(took, max(0.0, heard) + trial.user_attrs["lease_seconds"] / RENEWALS)',
+        (f"{SWEEP}/test_budget.py",),
+    ),
+    Fault(
+        "the directory of an owner who may live is taken away",
+        "gacsnn/sweep/succession.py",
+        "if MAY_LIVE not in source.user_attrs:",
+        "if source.user_attrs is not None:",
+        (f"{SWEEP}/test_succession.py",),
+    ),
+    Fault(
+        "too little memory is tried as it was again",
+        "gacsnn/sweep/memory.py",
+        "return order[order.index(attributes.get(REMEDY)) + 1]",
+        "return attributes.get(REMEDY, order[1])",
+        (f"{SWEEP}/test_memory.py",),
+        hangs=True,
+    ),
+    Fault(
+        "a checkpoint within an epoch passes for its end",
+        "gacsnn/training/saving.py",
+        'if found["epoch"] == epoch and not found.get("batch", 0):',
+        'if found["epoch"] == epoch:',
+        (f"{TRAINING}/test_saving.py",),
+    ),
+    Fault(
+        "the interval of a difference the other way",
+        "gacsnn/statistics.py",
+        "found = stats.ttest_ind(here, there, equal_var=False)",
+        "found = stats.ttest_ind(there, here, equal_var=False)",
+        ("tests/unit/test_statistics.py", f"{REPORT}/test_diff.py"),
+    ),
+)
+
+FAULTS = (*ARITHMETIC, *STEP, *RESUME, *METRICS, *SPLITS, *HASH, *SWEEPS, *REPORTS, *ANSWERS, *PROGRAM)
