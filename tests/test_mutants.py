@@ -35,11 +35,12 @@ NOT_SEEN = ONE._replace(name="unseen", tests=("tests/test_none.py",))
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "said"),
+    ("fault", "code", "verdict"),
     [
         (ONE, 1, "noticed"),
         (ONE, 0, "NOT NOTICED"),
-        (ONE, 4, "NOT NOTICED (no such test)"),
+        (ONE, 4, "NOT NOTICED (pytest's exit code 4: no such test)"),
+        (ONE, -6, "NOT NOTICED (pytest's exit code -6: no such test)"),
         (ONE, None, "NOT NOTICED (not ended after 180 s)"),
         (ONE._replace(hangs=True), None, "noticed"),
         (ONE._replace(old="ONE = 3"), 1, "stale"),
@@ -47,7 +48,7 @@ NOT_SEEN = ONE._replace(name="unseen", tests=("tests/test_none.py",))
     ],
 )
 def test_only_tests_that_ran_and_failed_have_noticed(
-    fault: Fault, code: int | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: Fault, code: int | None, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "one.py").write_text("ONE = 1\n")
     seen = []
@@ -59,9 +60,19 @@ def test_only_tests_that_ran_and_failed_have_noticed(
         return code, "...\nno such test\n"
 
     monkeypatch.setattr(mutants, "tested", instead)
-    assert mutants.verdict(tmp_path, fault) == said
-    assert seen == ([] if said == "stale" else ["ONE = 2\n"])
+    assert mutants.verdict(tmp_path, fault) == verdict
+    assert seen == ([] if verdict == "stale" else ["ONE = 2\n"])
     assert (tmp_path / "one.py").read_text() == "ONE = 1\n"
+
+
+def test_a_process_that_is_brought_down_on_its_way_out_has_said_that_tests_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.py").write_text("ONE = 1\n")
+    monkeypatch.setattr(mutants, "tested", lambda *_: (-11, "FAILED tests/test_one.py\n1 failed, 3 passed in 0.77s\n"))
+    assert mutants.verdict(tmp_path, ONE) == "noticed"
+    monkeypatch.setattr(mutants, "tested", lambda *_: (-11, "4 passed in 0.77s\n"))
+    assert mutants.verdict(tmp_path, ONE) == "NOT NOTICED (pytest's exit code -11: 4 passed in 0.77s)"
 
 
 @pytest.mark.slow
