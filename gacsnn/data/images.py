@@ -1,6 +1,7 @@
 """The images of one split, in memory or in files."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,6 +63,8 @@ def decode(path: str) -> Image.Image:
         InputError: naming the file, when it is missing or cannot be decoded.
     """
     try:
+        if (file := Path(path)).exists() and not file.is_file():  # a pipe would be waited for
+            raise OSError("it is no file")
         with Image.open(path) as image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

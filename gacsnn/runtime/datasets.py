@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gacsnn.config.schema import AnyDataset, Cifar, Digits, Folder, Synthetic
 from gacsnn.errors import InputError
+from gacsnn.runtime.files import check_name
 
 # What is taken for an image in a class folder; torchvision knows the same.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -31,6 +32,8 @@ def check_files(options: AnyDataset) -> None:
     """Raises InputError when the files of a data set are not there; whether they are whole is for who reads them."""
     if isinstance(options, Folder | Cifar) and not options.root.strip():
         raise InputError("dataset.root=: should be a folder; left out, it is one below data/, or below GACSNN_DATA")
+    if isinstance(options, Folder | Cifar):
+        check_name("dataset.root", Path(options.root))
     if isinstance(options, Cifar):
         check_cifar(options)
     if isinstance(options, Folder):
@@ -112,12 +115,19 @@ def images_in(folder: str | Path) -> Iterator[str]:
     folders: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
+            if is_folder(entry):
                 folders.append(entry.path)
             elif entry.name.lower().endswith(SUFFIXES):
                 yield entry.path
     for inner in folders:
         yield from images_in(inner)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself; as an image it is named by who reads it
 
 
 def training_images(options: AnyDataset, most: int) -> int:

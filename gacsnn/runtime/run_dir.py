@@ -79,23 +79,7 @@ class RunDirectory:
         Raises:
             InputError: when the file is damaged.
         """
-        return [metrics for _text, metrics in self._metrics_lines()]
-
-    def _metrics_lines(self) -> list[tuple[str, dict[str, Any]]]:
-        if not os.path.lexists(self.metrics_path):
-            return []
-        content = text.read(self.metrics_path, "metrics")
-        whole = [line + "\n" for line in content.split("\n")[:-1]]
-        try:
-            lines = [(line, json.loads(line)) for line in whole]
-            epochs = [metrics["epoch"] for _text, metrics in lines]
-            assert all(type(epoch) is int for epoch in epochs)
-            assert epochs == sorted(set(epochs))
-        except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
-            raise InputError(
-                f"{self.metrics_path} is damaged: each line should be an epoch's metrics as JSON"
-            ) from None
-        return lines
+        return [metrics for _text, metrics in metrics_lines(self.metrics_path)]
 
     def saved(self) -> list[Path]:
         """The checkpoints to go on from, the newest first."""
@@ -178,7 +162,7 @@ class RunDirectory:
         """
         if not self.writes:
             return
-        remaining = "".join(line for line, metrics in self._metrics_lines() if metrics["epoch"] <= epoch)
+        remaining = "".join(line for line, metrics in metrics_lines(self.metrics_path) if metrics["epoch"] <= epoch)
         self.result_path.unlink(missing_ok=True)
         self.page_path.unlink(missing_ok=True)
         remove_temporaries(self.checkpoints)
@@ -192,6 +176,22 @@ class RunDirectory:
         if self.writes:
             write_text(self.result_path, json.dumps(result, indent=2) + "\n")
             self.page_path.unlink(missing_ok=True)  # it shows an earlier result
+
+
+def metrics_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The whole lines of metrics.jsonl, with what they hold. Raises InputError when the file is damaged."""
+    if not os.path.lexists(path):
+        return []
+    content = text.read(path, "metrics")
+    whole = [line + "\n" for line in content.split("\n")[:-1]]
+    try:
+        lines = [(line, json.loads(line)) for line in whole]
+        epochs = [metrics["epoch"] for _text, metrics in lines]
+        assert all(type(epoch) is int for epoch in epochs)
+        assert epochs == sorted(set(epochs))
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
+        raise InputError(f"{path} is damaged: each line should be an epoch's metrics as JSON") from None
+    return lines
 
 
 def check_new_directory(output_dir: str | None) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from gacsnn.config import text
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import write_text
 
@@ -35,10 +36,10 @@ def read_about(folder: Path) -> dict[str, Any]:
         InputError: when there is none, or the file is damaged.
     """
     try:
-        about: Any = json.loads((folder / FILE).read_text())
+        about: Any = text.read_json(folder / FILE, "what a study is")
     except FileNotFoundError:
         raise InputError(f"study={folder}: no sweep in this folder (it holds no {FILE})") from None
-    except (OSError, ValueError):
+    except InputError:
         about = None
     if not is_whole(about):
         raise InputError(

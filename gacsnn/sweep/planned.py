@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gacsnn.config import text
+from gacsnn.errors import InputError
 from gacsnn.runtime.files import write_text
 
 FILE = "plan.json"
@@ -57,8 +59,8 @@ def write_plan(folder: Path, plan: Plan) -> Path:
 def read_plan(folder: Path) -> Plan | None:
     """The plan of a sweep's folder; None where there is none that can be read."""
     try:
-        content = json.loads((folder / FILE).read_text())
+        content = text.read_json(folder / FILE, "a plan")
         points = [Point(**point) for point in content.pop("points")]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, InputError, KeyError, TypeError, AttributeError):
         return None
     return Plan(content, points)

@@ -29,6 +29,9 @@ from gacsnn.tasks.least import check_host
 
 AUTO = "auto"  # of `resume`: the run of the same configuration
 
+# The tasks that read what is named by an option.
+READERS = {"study": ("study",), "runs": ("table", "diff")}
+
 CONFIG = RunDirectory(Path()).config_path.name
 
 
@@ -56,6 +59,10 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         raise InputError(f"task={task}: checkpoint=FILE says what to measure, such as RUN/checkpoints/best.pt")
     if isinstance(config.task, Evaluate) and config.resume is not None:
         raise InputError(f"task={task} resume={config.resume}: only a training is resumed; give checkpoint=FILE")
+    for name, readers in READERS.items():
+        if getattr(config, name) is not None and task not in readers:
+            others = " and ".join(f"task={reader}" for reader in readers)
+            raise InputError(f"{name}={getattr(config, name)}: is read by {others}; leave it out")
     if isinstance(config.task, Train | Evaluate):
         check_new_directory(config.output_dir)
         if config.checkpoint is not None:
