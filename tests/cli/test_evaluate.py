@@ -8,6 +8,7 @@ import yaml
 from program import TINY, Launch, read_csv, read_result
 
 from gacsnn.config.saved import load
+from gacsnn.training.checkpoint import save
 
 
 def test_evaluate_finds_what_the_run_found_with_no_other_option(launch: Launch, tmp_path: Path) -> None:
@@ -67,6 +68,17 @@ def test_a_measured_epoch_is_not_credited_with_the_score_of_another(launch: Laun
     assert launch(*TINY, "preset=faithful", "output_dir=run").code == 0
     assert launch("task=evaluate", "checkpoint=run/checkpoints/best.pt", "output_dir=again").code == 0
     assert read_result(tmp_path / "again")["validation_top1"] is None
+
+
+def test_a_last_epoch_is_not_credited_with_the_score_of_the_best_one(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    content = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")
+    later = {**content["train_state"], "epoch": 2}  # than the best, which was the first
+    save(tmp_path / "later.pt", {**content, "train_state": later})
+    for file, name in (("run/checkpoints/last.pt", "same"), ("later.pt", "other")):
+        assert launch("task=evaluate", f"checkpoint={file}", "limit_eval=8", f"output_dir={name}").code == 0
+    same, other = (read_result(tmp_path / name)["validation_top1"] for name in ("same", "other"))
+    assert (same, other) == (content["train_state"]["best_top1"], None)
 
 
 def test_max_resnet18_is_trained_and_measured_again_from_the_command_line(launch: Launch, tmp_path: Path) -> None:

@@ -112,11 +112,11 @@ def test_a_bad_image_that_was_not_looked_for_stops_the_run_by_name(launch: Launc
 
 
 class Evil:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return print, ("code was run",)
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (Path("code was run"),)  # as `refused` would see
 
 
-def test_a_checkpoint_that_is_none(launch: Launch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_that_is_none(launch: Launch, tmp_path: Path) -> None:
     assert launch(*TINY, "output_dir=run").code == 0
     whole = (tmp_path / "run" / "checkpoints" / "best.pt").read_bytes()
     (tmp_path / "short.pt").write_bytes(whole[: len(whole) // 2])
@@ -128,7 +128,6 @@ def test_a_checkpoint_that_is_none(launch: Launch, tmp_path: Path, capsys: pytes
     for name in ("short", "text", "empty", "evil", "zipped", "other"):
         said = refused(launch, tmp_path, "task=evaluate", f"checkpoint={name}.pt")
         assert said.startswith(f"checkpoint={name}.pt: ")
-        assert "code was run" not in capsys.readouterr().out
     for many in (("T=1,2",), ("sweeps=t_lr",)):
         assert refused(launch, tmp_path, "-m", *many, "checkpoint=short.pt").startswith(
             "checkpoint=short.pt: this file is"

@@ -171,7 +171,7 @@ def test_a_run_of_schema_1_is_run_again(launch: Launch, tmp_path: Path) -> None:
     if code == 1:
         assert "not the same: " in err
         assert "drew random numbers otherwise" in err
-    assert "epoch 3/3" in out or "epoch 2/2" in out
+    assert "epoch 2/2" in out
     assert read_result(tmp_path / "again")["config_hash"] == read_result(tmp_path / "run")["config_hash"]
 
 

@@ -116,5 +116,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
         "scheduler.interval=step", "batch_size=64", "output_dir=later",
     )  # fmt: skip
     assert code == 1
-    for file in (tmp_path / "later" / "checkpoints").glob("*.pt"):
+    saved = list((tmp_path / "later" / "checkpoints").glob("*.pt"))
+    assert saved
+    for file in saved:
         assert all(tensor.isfinite().all() for tensor in torch.load(file)["model"].values())

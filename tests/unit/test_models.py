@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from networks import MAX_NEURON, close, constants, random_images, small, trains
 from torch import Tensor, nn
 
+from gacsnn import draws
 from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.errors import InputError
 from gacsnn.models import Block, Head, SpikingResNet, create_model
+from gacsnn.networks import LAYOUTS
 from gacsnn.neuron import LIF, NEURONS
 
 
@@ -101,6 +103,18 @@ def test_shortcuts_are_the_identity_but_where_stride_or_width_changes() -> None:
     pooled = "AvgPool2d conv1/1 BatchNorm2d"
     deep = shortcuts(small("resnet104", layout="imagenet"))
     assert deep == [pooled, *[""] * 2, pooled, *[""] * 7, pooled, *[""] * 31, pooled, *[""] * 7]
+    # Where the width alone changes there is nothing to pool.
+    assert shortcuts(small("resnet104")) == [wider, *[""] * 10, pooled, *[""] * 31, pooled, *[""] * 7]
+
+
+def test_the_deep_networks_alone_have_dropout() -> None:
+    dropped = {
+        (layout, name): small(name, layout=layout).head.dropout.p
+        for layout, kind in LAYOUTS.items()
+        for name in kind.networks
+    }
+    deep = {("cifar", "resnet104"), ("imagenet", "resnet104")}
+    assert dropped == {key: 0.2 if key in deep else 0.0 for key in dropped}
 
 
 def test_the_stem_of_resnet104_is_three_convolutions_with_biases() -> None:
@@ -165,12 +179,14 @@ def test_the_head_is_the_mean_of_spikes_and_a_linear_layer_at_every_step() -> No
         close(logits[:, t], spikes[t].sum((2, 3)) / 20 @ head.linear.weight.T + head.linear.bias)
 
 
-def test_dropout_in_the_head_is_that_of_the_features_mean_over_time() -> None:
+@pytest.mark.parametrize("keys", [None, torch.arange(2)])
+def test_dropout_in_the_head_is_that_of_the_features_mean_over_time(keys: Tensor | None) -> None:
     head = Head(40, 3, LIF, dropout=0.2).double()
     head.linear = nn.Linear(40, 40, bias=False).double()
     nn.init.eye_(head.linear.weight)
     x = torch.full((4, 2, 40, 1, 1), 9.0, dtype=torch.float64)
-    features = head(x)
+    with draws.keyed(keys):
+        features = head(x)
     assert torch.equal(features, features[:, :1].expand_as(features))
     assert set(features.unique().tolist()) == {0, 1.25}
     assert not torch.equal(features[0], features[1])

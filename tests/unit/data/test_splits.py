@@ -76,3 +76,7 @@ def test_only_training_images_are_augmented() -> None:
     for part, varies in ((splits.train, True), (splits.validation, False), (splits.test, False)):
         assert (len({part[0, seed][0].numpy().tobytes() for seed in range(20)}) > 1) == varies
     assert digits(validation=0.0).validation is None
+    for name in ("train", "validation", "test"):  # as each is measured
+        part = splits.for_evaluation(name)
+        assert part is not None
+        assert len({part[0, seed][0].numpy().tobytes() for seed in range(20)}) == 1, name

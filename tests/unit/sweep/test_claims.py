@@ -10,7 +10,15 @@ from optuna.trial import TrialState
 
 from gacsnn.runtime import signals
 from gacsnn.runtime.signals import StopRequested
-from gacsnn.sweep.claims import claim, effective_trials, finish_early, given_up, line_up_failed
+from gacsnn.sweep.claims import (
+    INTERRUPTED,
+    OVER_BUDGET,
+    claim,
+    effective_trials,
+    finish_early,
+    given_up,
+    line_up_failed,
+)
 from gacsnn.sweep.leases import is_here
 from gacsnn.sweep.storage import open_study
 
@@ -93,6 +101,22 @@ def test_only_retries_without_a_further_epoch_count() -> None:
         finish_early(study, trial, "killed", "died")
     assert claim(study, 1, 1, 60.0, sampler) is None
     assert [trial.number for trial in given_up(study)] == [5]
+
+
+@pytest.mark.parametrize("mark", ["died", OVER_BUDGET])
+def test_who_is_stopped_by_the_user_or_the_budget_uses_up_no_retry(mark: str) -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    for number in range(4):
+        trial = claim(study, 1, 0, 60.0, sampler)
+        assert trial is not None, f"given up after {number} interruptions"
+        trial.suggest_float("x", 0, 1)
+        trial.set_user_attr(mark, INTERRUPTED)
+        finish_early(study, trial, INTERRUPTED if mark == "died" else "no budget", "died")
+    last = claim(study, 1, 0, 60.0, sampler)
+    assert last is not None
+    assert last.user_attrs["tries"] == 1
+    finish_early(study, last, "killed", "died")
+    assert claim(study, 1, 0, 60.0, sampler) is None, "and then, of no retries, none is left"
 
 
 def test_who_was_asked_to_stop_takes_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:

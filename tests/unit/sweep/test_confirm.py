@@ -4,10 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from gacsnn.sweep.claims import claim, finish_early
 from gacsnn.sweep.confirm import is_finished
+from gacsnn.sweep.confirmed import CANDIDATE, confirmed
 from gacsnn.sweep.rungs import PAUSED, Rungs, promote
 from gacsnn.sweep.storage import open_study
 
@@ -51,3 +54,20 @@ def test_a_search_is_not_over_while_a_paused_trial_is_to_go_on() -> None:
     assert again.user_attrs["retry_of"] == 0
     sweep.study.tell(again, 4.0)
     assert is_finished(sweep)
+
+
+@pytest.mark.parametrize(("direction", "order"), [("maximize", [1, 0, 2]), ("minimize", [2, 0, 1])])
+def test_candidates_are_ranked_by_their_means_over_the_seeds(direction: str, order: list[int]) -> None:
+    """Neither by their best seed nor by the search."""
+    searched = open_study("s", optuna.storages.InMemoryStorage(), [direction], {})
+    for value in (99.0, 50.0, 70.0):
+        searched.add_trial(optuna.create_trial(value=value))
+    confirming = open_study("c", optuna.storages.InMemoryStorage(), [direction], {})
+    space = {CANDIDATE: CategoricalDistribution((0, 1, 2)), "seed": IntDistribution(0, 99)}
+    for candidate, scores in ((0, (60.0, 80.0, 70.0)), (1, (76.0, 75.0, 74.0)), (2, (95.0, 51.0, 50.0))):
+        for seed, value in enumerate(scores, start=7):
+            params = {CANDIDATE: candidate, "seed": seed}
+            confirming.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
+    found = confirmed(searched, confirming)
+    assert [one.candidate.number for one in found] == order
+    assert sorted(one.mean for one in found) == pytest.approx([196 / 3, 70, 75])

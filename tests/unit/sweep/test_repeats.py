@@ -31,3 +31,17 @@ def test_a_trial_that_became_anothers_between_two_seeds_has_no_further_one() -> 
     assert first.status == JobStatus.FAILED
     assert isinstance(first._return_value, TakenOverError)
     assert (second.status, second._return_value) == (JobStatus.COMPLETED, [1.0])
+
+
+def test_a_trial_of_several_seeds_is_the_mean_of_each_objective() -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    trial = study.ask()
+    left = [[1.0, 8.0], [6.0, 9.0], [2.0, 4.0]]
+
+    def run(jobs: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        return [JobReturn(status=JobStatus.COMPLETED, _return_value=left.pop(0)) for _ in jobs]
+
+    sweep: Any = SimpleNamespace(options=SimpleNamespace(repeats=3), launcher=SimpleNamespace(launch=run))
+    (returned,) = launch(sweep, [trial], {trial.number: [[f"seed={seed}"] for seed in range(3)]})
+    assert returned._return_value == [3.0, 7.0]
+    assert left == []

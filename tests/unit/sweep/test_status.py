@@ -74,3 +74,26 @@ def test_seeds_are_not_ranked_but_their_means_are() -> None:
     assert [trial.number for trial in best_trials(study)] == [0, 1], "not the lucky one at T=4, nor one seed at T=8"
     assert best_so_far(study, ["validation_top1"]) == "best mean validation_top1 91 (over 2 seeds)"
     assert best_so_far(seeds((2, 0, 90.0), (2, 1, 92.0)), ["top1"]) == "mean top1 91 (over 2 seeds)"
+
+
+def scored(*values: tuple[float, ...], directions: tuple[str, ...]) -> optuna.Study:
+    study = open_study("s", optuna.storages.InMemoryStorage(), list(directions), {})
+    for each in values:
+        study.add_trial(optuna.trial.create_trial(values=list(each)))
+    return study
+
+
+def best(*values: tuple[float, ...], directions: tuple[str, ...]) -> list[int]:
+    return [trial.number for trial in best_trials(scored(*values, directions=directions))]
+
+
+def test_the_best_trial_is_that_of_the_direction_and_of_equals_the_earliest() -> None:
+    values = ((2.0,), (5.0,), (1.0,), (5.0,), (1.0,))
+    assert best(*values, directions=("maximize",)) == [1]
+    assert best(*values, directions=("minimize",)) == [2]
+    assert best_so_far(scored(*values, directions=("minimize",)), ["loss"]) == "best loss 1 (trial 2)"
+
+
+def test_of_two_objectives_the_best_are_those_that_no_other_beats_in_both() -> None:
+    values = ((90.0, 3.0), (95.0, 4.0), (94.0, 5.0), (80.0, 1.0))
+    assert best(*values, directions=("maximize", "minimize")) == [0, 1, 3]

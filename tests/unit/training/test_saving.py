@@ -139,6 +139,18 @@ def test_where_no_best_is_left_later_epochs_make_one(run_dir: RunDirectory) -> N
     assert not run_dir.best.exists()
 
 
+def test_weights_from_within_an_epoch_are_not_those_of_the_epoch_before(run_dir: RunDirectory) -> None:
+    with Saver(run_dir, keep=1) as saver:
+        saver.save(content(1, batch=3, best=1))
+    assert find_best(run_dir, TrainState(epoch=1, batch=3, best_epoch=1)) is None
+    with Saver(run_dir, keep=2) as saver:
+        saver.save(content(1, best=1), best=True)
+        saver.save(content(1, batch=3, best=1))
+    found = find_best(run_dir, TrainState(epoch=1, batch=3, best_epoch=1))
+    assert found is not None
+    assert checkpoint.read(found)["train_state"]["batch"] == 0
+
+
 def test_a_kill_between_putting_aside_and_replacing_loses_none(
     run_dir: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,54 @@
+"""What is measured: means over images, and not over batches."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from program import TINY, config
+from torch import Tensor, nn
+
+from gacsnn.data.images import Images
+from gacsnn.data.loader import batches
+from gacsnn.runtime.device import prepare_machine
+from gacsnn.runtime.group import this_group
+from gacsnn.training.loop import read_steps
+from gacsnn.training.metrics import evaluate
+from gacsnn.training.trainer import Step, TrainState
+
+
+class Table(nn.Module):
+    """Logits [B, T, classes] that are known of each image: its first pixel says which."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits[images[:, 0, 0, 0].long()]
+
+
+def test_loss_and_accuracy_are_means_over_images_though_the_last_batch_is_smaller() -> None:
+    logits = torch.randn(5, 2, 7, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 6)[:, None, None]
+    logits[4] -= 9 * F.one_hot(torch.tensor(4), 7)  # the last image, a batch of its own, is taken for something else
+    labels = torch.arange(5)
+    numbers = labels.to(torch.uint8)[:, None, None, None].expand(5, 3, 2, 2)
+    machine: Any = prepare_machine(config(*TINY).hardware)
+    with batches(Images(numbers, labels), 2, shuffle=False, seed=0, workers=0, pin_memory=False) as loader:
+        score = evaluate(Table(logits), loader, lambda images: images, machine, by_class=True)  # type: ignore[arg-type]
+    mean = logits.mean(dim=1)
+    assert score.loss == pytest.approx(F.cross_entropy(mean, labels).item(), rel=1e-6)
+    found = mean.argmax(dim=1)
+    assert score.top1 == pytest.approx(100 * (found == labels).float().mean().item())
+    top5 = (mean.topk(5).indices == labels[:, None]).any(dim=1)
+    assert score.top5 == pytest.approx(100 * top5.float().mean().item())
+    assert score.confusion == dict.fromkeys(zip(labels.tolist(), found.tolist(), strict=True), 1)
+    assert score.images == 5
+
+
+def test_the_training_loss_is_a_mean_over_images_too() -> None:
+    trainer: Any = SimpleNamespace(state=TrainState(step=2), group=this_group())
+    losses = ((1.0, 3, 4), (2.5, 1, 1))
+    read_steps([Step(torch.tensor(loss), torch.tensor(hits), count) for loss, hits, count in losses], trainer)
+    assert (trainer.state.epoch_loss, trainer.state.epoch_correct) == (1.0 * 4 + 2.5 * 1, 4)
