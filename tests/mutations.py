@@ -188,7 +188,7 @@ RESUME = (
     Fault(
         "the rate of a longer schedule is the old one's",
         "gacsnn/training/trainer.py",
-        'group["lr"] = base * lr_factor(self.scheduler.last_epoch)',
+        'group["lr"] = base * lr_factor(scheduler.last_epoch)',
         'group["lr"] = group["lr"]',
         ("tests/cli/test_resume.py::test_more_epochs_go_on_at_the_rate_of_the_longer_schedule",),
     ),
