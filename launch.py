@@ -100,6 +100,7 @@ def program() -> int:
 
     from gacsnn.runtime.signals import end_at_once, ignore
 
+    open_closed_streams()
     atexit.register(ignore)  # the first to be registered is called last
     try:
         return main()
@@ -107,8 +108,17 @@ def program() -> int:
         end_at_once()
 
 
+def open_closed_streams() -> None:
+    """What is started with `>&-` writes into nothing: else the first file that is opened takes the stream's number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+            setattr(sys, name, os.fdopen(opened, "w" if number else "r", closefd=False))
+
+
 def command_line() -> int:
-    import hydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -116,6 +126,7 @@ def command_line() -> int:
     from gacsnn.config.help import options_help
     from gacsnn.errors import GacsnnError, InputError
     from gacsnn.run import check_job
+    from gacsnn.runtime.files import check_working_folder
     from gacsnn.runtime.ranks import this_rank
     from gacsnn.sweep.compose import checked_values, plain_values
     from gacsnn.sweep.help import sweep_help
@@ -127,6 +138,7 @@ def command_line() -> int:
     OmegaConf.register_resolver("gacsnn.options", lambda _root_: options_help(plain_values(_root_)), replace=True)
     OmegaConf.register_resolver("gacsnn.sweep", sweep_help, replace=True)
     try:
+        check_working_folder()
         typed = read(sys.argv[1:])
         if typed.multirun and this_rank().size > 1:
             raise InputError(
@@ -135,7 +147,8 @@ def command_line() -> int:
             )
         inherit_choices(typed)
         shown = None if typed.flags.cfg is None else what_is_shown(typed)
-        hydra.main(config_path=str(CONF), config_name="config")(job)()
+        if code := by_hydra(typed):
+            return code
         if shown is not None:
             checked_values(shown)
     except GacsnnError as error:
@@ -145,6 +158,26 @@ def command_line() -> int:
         if not theirs and "Config group override" not in str(error):
             raise
         return complain(one_line(error), 2)
+    return 0
+
+
+def by_hydra(typed: "Typed") -> int:
+    """Have Hydra do what is asked for. What it only shows may find that nobody reads, which is no mistake, or a full disk."""
+    import logging
+
+    import hydra
+
+    if typed.only_shows:
+        logging.raiseExceptions = False  # --info writes by logging, which prints its tracebacks itself
+    try:
+        hydra.main(config_path=str(CONF), config_name="config")(job)()
+        if typed.only_shows:
+            sys.stdout.flush()
+    except OSError as error:
+        if not typed.only_shows:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python writes when it ends
+        return 0 if isinstance(error, BrokenPipeError) else complain(f"standard output: {error.strerror}", 1)
     return 0
 
 

@@ -89,9 +89,9 @@ class Folder(Dataset[Literal["imagenet", "image_folder"]]):
     """Class folders of images: `root/train/<class>/*` and `root/val/<class>/*`, or `root/<class>/*` alone."""
 
     root: str = option("folder of the images")
-    train_folder: str = option("training images, below root; where it is missing, root itself holds the classes")
+    train_folder: str = option("training images, below root; where train is missing, root itself holds the classes")
     test_folder: str = option(
-        "test images, below root; where it is missing, the fraction `test` of the images is held out"
+        "test images, below root; where val is missing, or '' given, the fraction `test` of the images is held out"
     )
     test: float = option("fraction of the images held out as the test split, where none is given", gt=0, lt=1)
     size: Size = option("side of the square that the network sees, pixels")

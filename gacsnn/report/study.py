@@ -4,6 +4,7 @@ Read from the storage that the sweep's `study.json` names, and from the run dire
 """
 
 import gc
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ def show(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: when there is no sweep in the folder, or its storage cannot be reached.
     """
-    if folder.is_dir() and not (folder / "study.json").exists() and next(run_directories(folder), None):
+    if folder.is_dir() and not os.path.lexists(folder / "study.json") and next(run_directories(folder), None):
         return show_grid(folder)
     with without_collection():
         return show_study(folder)

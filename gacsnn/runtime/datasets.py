@@ -23,6 +23,9 @@ CIFAR = {
     "cifar100": ("cifar-100-python", ["train"], ["test", "meta"]),
 }
 
+# The folders' names that nobody need have given: where there are none, all images lie in class folders.
+MAY_BE_MISSING = ("train", "val")
+
 # Images in all splits of scikit-learn's digits, in CIFAR's training split; their sides, pixels.
 DIGITS, DIGITS_SIDE = 1797, 8
 CIFAR_TRAINING, CIFAR_SIDE = 50_000, 32
@@ -65,13 +68,17 @@ def class_folders(options: Folder) -> dict[Path, list[str]]:
         raise InputError(
             f"dataset.root={root}: no such folder; give the one that holds {options.train_folder}/ or class folders"
         )
+    for option, name in (("train_folder", options.train_folder), ("test_folder", options.test_folder)):
+        if name not in ("", *MAY_BE_MISSING) and not (root / name).is_dir():
+            raise InputError(f"dataset.{option}={name}: no such folder below dataset.root={root}")
     train, test = root / options.train_folder, root / options.test_folder
-    if test.is_dir() and not train.is_dir():
+    tested = options.test_folder != "" and test.is_dir()
+    if tested and not train.is_dir():
         raise InputError(
-            f"dataset.root={root}: holds {test.name}/ but no {train.name}/; give dataset.train_folder, or another "
-            "dataset.test_folder where all images lie in class folders"
+            f"dataset.root={root}: holds {test.name}/ but no {train.name}/; give dataset.train_folder, or "
+            "dataset.test_folder='' where all images lie in class folders"
         )
-    folders = [train, test] if test.is_dir() else [train if train.is_dir() else root]
+    folders = [train, test] if tested else [train if train.is_dir() else root]
     found = {folder: classes_in(folder) for folder in folders}
     if differ := sorted(set(found[folders[0]]) ^ set(found[folders[-1]])):
         raise InputError(

@@ -118,3 +118,13 @@ def check_file(path: Path, option: str) -> None:
         raise InputError(
             f"{option}={path}: {'this is a folder; give a file in it' if path.is_dir() else 'no such file'}"
         )
+
+
+def check_working_folder() -> None:
+    """Raises InputError when the folder that the program was started in is gone."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise InputError(
+            "the folder that this was started in has been removed; change to another, and start again"
+        ) from None

@@ -44,8 +44,14 @@ def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
     MASTER_ADDR, which the batch script sets.
 
     Raises:
-        InputError: when the variables are no numbers.
+        InputError: when the variables are no numbers, or no rank of a group; when there is a RANK or a WORLD_SIZE alone.
     """
+    lone = [name for name in TORCHRUN[:2] if name in environment]
+    if len(lone) == 1:
+        missing = next(name for name in TORCHRUN[:2] if name not in environment)
+        raise InputError(
+            f"the environment has {lone[0]}={environment[lone[0]]} and no {missing}; unset it, or start the processes by torchrun"
+        )
     for names in (TORCHRUN, SRUN):
         if names[0] in environment and names[1] in environment and (names is TORCHRUN or "MASTER_ADDR" in environment):
             said = {
@@ -57,10 +63,15 @@ def this_rank(environment: Mapping[str, str] = os.environ) -> Rank:
             try:
                 index, size, local_index, last, *_ = said.values()
                 local_size = tasks_of(int(last), environment[OF_NODES]) if listed else int(last)
-                return Rank(int(index), int(size), int(local_index), local_size)
+                rank = Rank(int(index), int(size), int(local_index), local_size)
+                if not (0 <= rank.index < rank.size and rank.local_index >= 0 and rank.local_size > 0):
+                    raise ValueError(rank)
+                return rank
             except ValueError:
                 shown = ", ".join(f"{name}={value}" for name, value in said.items())
-                raise InputError(f"the environment's {shown} should be numbers; unset them, or use torchrun") from None
+                raise InputError(
+                    f"the environment's {shown} should be numbers, and a rank from 0 below the size; unset them, or use torchrun"
+                ) from None
     return ALONE
 
 

@@ -36,6 +36,12 @@ class Typed:
             each.key_or_group == "hydra.mode" and str(each.value()) == "MULTIRUN" for each in self.overrides
         )
 
+    @property
+    def only_shows(self) -> bool:
+        """Whether something is to be shown, and nothing done."""
+        flags = self.flags
+        return bool(flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion)
+
 
 def read(arguments: Sequence[str]) -> Typed:
     """The command line, checked as far as it can be without a config.

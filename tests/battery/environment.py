@@ -36,7 +36,7 @@ NONSENSE: tuple[tuple[str, str | None], ...] = (
     ("SLURM_JOB_ID", "abc"),
     ("HYDRA_FULL_ERROR", "0"),
     ("MPLBACKEND", "nope"),
-    ("SOURCE_DATE_EPOCH", "abc"),
+    ("SOURCE_DATE_EPOCH", "0"),
 )
 
 CASES = [
@@ -68,6 +68,7 @@ CASES = [
     # Where the output goes
     Case(HELP, "", code=0, shell="| head -1"),
     Case(HELP, "", code=0, shell=">&-"),
+    *(Case(shown, "No space left", code=1, shell="> /dev/full") for shown in (HELP, ("--cfg", "job"))),
     Case(NEW, "", code=0, shell="| head -1"),
     Case(NEW, "", code=0, shell=">&-"),
     Case(NEW, "", code=0, shell="> /dev/full"),
@@ -77,11 +78,12 @@ CASES = [
     Case(("task=diff", "runs=[run,other]"), "", code=0, shell="| head -1"),
     Case(("task=table", "runs=run", "output_dir=new"), "", code=0, shell="| head -1"),
     Case(("--cfg", "job"), "", code=0, shell="| head -1"),
+    *(Case(shown, "", code=0, shell="| true") for shown in (HELP, ("--cfg", "job"), ("--info", "all"), ("--hydra-help",))),
     Case(WRONG, "T=0", shell=">&-"),
     Case(WRONG, "T=0", shell="> /dev/full"),
     # Where it is
     Case(NEW, "folder", before="mkdir gone; cd gone; rmdir ../gone"),
-    Case(HELP, "", code=0, before="mkdir gone; cd gone; rmdir ../gone"),
+    Case(HELP, "folder", before="mkdir gone; cd gone; rmdir ../gone"),
     Case(("output_dir=new",), "new", before="cd /proc"),
     Case((*RUN,), "outputs", before="cd /proc"),
     Case(("-m", "T=1,2"), "multirun", before="cd /proc"),

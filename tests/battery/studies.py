@@ -66,7 +66,7 @@ CASES = [
             sql("DROP TABLE studies"),
             sql("DROP TABLE trial_params"),
             sql("DELETE FROM studies"),
-            sql("UPDATE version_info SET schema_version = 99"),
+            sql("UPDATE alembic_version SET version_num = 'v99.0.0.a'"),
             zeroed(0, 100),
             zeroed(100, 5000),
             removed(f"{STUDY}/study.db"),
@@ -75,7 +75,7 @@ CASES = [
     ),
     *(Case(SHOW, "study.json", prepare=kind(what, f"{STUDY}/study.json")) for what in ("folder", "fifo", "loop", "zeros")),
     *(
-        Case(SHOW, "study.json", prepare=of_study(**{name: value}))
+        Case(SHOW, "nope://x" if value == "nope://x" else "study.json", prepare=of_study(**{name: value}))
         for name, value in (
             *(("storage", 5), ("storage", "nope://x"), ("study", [1])),
             *(("objectives", "top1"), ("objectives", [3]), ("objectives", [])),
@@ -89,7 +89,7 @@ CASES = [
     *(
         Case((*MORE, option), said)
         for option, said in {
-            "hydra.sweeper.objectives=[firing_rate]": "objectives",
+            "hydra.sweeper.objectives=[firing_rate]": "compared by validation_top1, not by firing_rate",
             "hydra.sweeper.direction=minimize": "direction",
             "T=1,3": "T",
             "epochs=3": "epochs",
@@ -102,7 +102,7 @@ CASES = [
         }.items()
     ),
     # What looks hostile, and is right
-    Case(SWEEP, "2 of 2 trials done", code=0),
+    Case(SWEEP, "2 trials asked for, 2 done", code=0),
     Case(SHOW, "report", code=0),
     Case(MORE, "3 of 3 trials done", code=0, prepare=removed(f"{STUDY}/report")),
     Case((*SWEEP, "hydra.sweep.dir=new", "hydra.sweeper.n_trials=1"), "1 of 1", code=0),

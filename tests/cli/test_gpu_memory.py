@@ -101,6 +101,7 @@ def test_a_trial_is_tried_again_alone(launch: Launch, fails: Fails, tmp_path: Pa
     assert load(tmp_path / FOLDER / str(again.number) / "config.yaml").hardware.accumulate == 1
 
 
+@pytest.mark.slow
 def test_then_in_parts(launch: Launch, fails: Fails, tmp_path: Path) -> None:
     fails(lambda trainer: trainer.config.T == 2 and parts(trainer) < 4)
     said = launch(*sweep())

@@ -66,18 +66,17 @@ def wait_until_gone(pids: list[int], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def test_any_number_of_processes_and_parts_trains_as_one(launch: Launch, tmp_path: Path) -> None:
-    for processes, parts in ((1, 1), (1, 2), (2, 1), (3, 2)):
+def test_three_processes_in_two_parts_train_as_one(launch: Launch, tmp_path: Path) -> None:
+    for processes, parts in ((1, 1), (3, 2)):
         said = launch(
             *(*EXACT, "optimizer=sgd", "max_steps=5", f"output_dir={processes}-{parts}"),
             *(f"hardware.processes={processes}", f"hardware.accumulate={parts}"),
         )
         assert said.code == 0, said.err
     alone = read_result(tmp_path / "1-1")
-    for other in ("1-2", "2-1", "3-2"):
-        assert apart(tmp_path / "1-1", tmp_path / other) < 1e-9, other
-        found = read_result(tmp_path / other)
-        assert [found[name] for name in SAME] == [alone[name] for name in SAME], other
+    assert apart(tmp_path / "1-1", tmp_path / "3-2") < 1e-9
+    found = read_result(tmp_path / "3-2")
+    assert [found[name] for name in SAME] == [alone[name] for name in SAME]
     one, three = read_metrics(tmp_path / "1-1")[0], read_metrics(tmp_path / "3-2")[0]
     assert three == pytest.approx(one, rel=1e-9)
     assert read_result(tmp_path / "3-2")["device"].startswith("3 x ")
@@ -95,6 +94,8 @@ def test_all_numbers_of_processes_and_parts_train_as_one(launch: Launch, tmp_pat
                 )
                 assert said.code == 0, said.err
                 assert apart(tmp_path / f"{encoder}-1-1", tmp_path / run) < 1e-9, run
+                alone, found = read_result(tmp_path / f"{encoder}-1-1"), read_result(tmp_path / run)
+                assert [found[name] for name in SAME] == [alone[name] for name in SAME], run
 
 
 # Batches of 8 and 16 images are not rounded alike, and a spike that is the other way by it has more effect than the rounding

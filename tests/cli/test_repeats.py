@@ -31,6 +31,7 @@ def test_a_trial_is_the_mean_over_its_seeds_and_all_of_the_best_are_tested(launc
     assert "2 COMPLETE" in out
 
 
+@pytest.mark.slow
 def test_one_that_is_worse_seed_by_seed_ends_early(launch: Launch, tmp_path: Path) -> None:
     worse = ("optimizer.lr=choice(0.02,1e-7)", "T=2", "hydra.sweeper.n_trials=2")
     pruner = ("hydra/sweeper/pruner=wilcoxon", "hydra.sweeper.pruner.p_threshold=0.3", "hydra/sweeper/sampler=grid")

@@ -35,8 +35,7 @@ def test_folders_give_classes_by_name_and_every_image_once(jpegs: Path) -> None:
 
 
 def test_without_a_test_folder_a_share_of_the_images_is_held_out(jpegs: Path) -> None:
-    for root in (jpegs / "train", jpegs):
-        splits = folder(root, test_folder="absent")
+    for splits in (folder(jpegs / "train"), folder(jpegs, test_folder="")):
         parts = [set(map(str, part.source)) for part in everything(splits) if part is not None]
         assert [len(part) for part in parts] == [36, 12, 12]
         assert len(set.union(*parts)) == 60
@@ -57,6 +56,9 @@ def test_a_broken_image_stops_or_is_skipped_as_asked(jpegs: Path) -> None:
 def test_folders_that_do_not_fit_are_refused(jpegs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         folder(tmp_path / "absent")
+    for option in ("train_folder", "test_folder"):  # what somebody named is not to be missing without a word
+        with pytest.raises(InputError, match=f"dataset.{option}=absent: no such folder below"):
+            folder(jpegs, **{option: "absent"})
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no class folders"):
         folder(tmp_path / "empty")

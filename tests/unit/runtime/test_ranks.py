@@ -12,7 +12,6 @@ STEP = {"SLURM_PROCID": "4", "SLURM_NTASKS": "5", "SLURM_LOCALID": "0", "SLURM_N
 
 def test_without_a_launcher_it_is_alone() -> None:
     assert this_rank({}) == ALONE
-    assert this_rank({"RANK": "1"}) == ALONE
 
 
 def test_torchrun_says_all_four() -> None:
@@ -41,6 +40,10 @@ def test_srun_without_the_list_says_how_many_were_asked_for() -> None:
     "wrong",
     [
         {"RANK": "one", "WORLD_SIZE": "2"},
+        {"RANK": "2", "WORLD_SIZE": "2"},
+        {"RANK": "-1", "WORLD_SIZE": "2"},
+        {"RANK": "0", "WORLD_SIZE": "0"},
+        {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "0"},
         {**STEP, "SLURM_NTASKS": "many"},
         {**STEP, "SLURM_STEP_TASKS_PER_NODE": "2(x2"},
         {**STEP, "SLURM_STEP_TASKS_PER_NODE": "5"},
@@ -53,6 +56,12 @@ def test_what_are_no_numbers_is_one_line(wrong: dict[str, str]) -> None:
     assert all(
         f"{name}={value}" in str(said.value) for name, value in wrong.items() if name in ("RANK", "SLURM_NTASKS")
     )
+
+
+def test_a_half_of_what_a_launcher_says_is_no_rank() -> None:
+    for lone, missing in (("RANK", "WORLD_SIZE"), ("WORLD_SIZE", "RANK")):
+        with pytest.raises(InputError, match=f"{lone}=2 and no {missing}"):
+            this_rank({lone: "2"})
 
 
 def listed(counts: list[int], together: list[bool]) -> str:
