@@ -7,7 +7,7 @@ from gacsnn.runtime.console import speak
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.runtime.signals import imported
-from gacsnn.tasks.checks import again, checked
+from gacsnn.tasks.checks import again, check_normalised, checked
 from gacsnn.tasks.least import large_for_gpu
 
 # What `task=NAME` runs: a module with `run(config, overridden, on_epoch_end)`, imported when it is asked for.
@@ -70,5 +70,6 @@ def check(config: Config, overridden: Collection[str] | None) -> tuple[Config, C
     Raises:
         InputError: for what can be known to be wrong without torch. Nothing is written.
     """
+    check_normalised(config, overridden)
     config, overridden = again(config, overridden)
     return checked(config, overridden), overridden

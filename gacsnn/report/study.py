@@ -15,6 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from gacsnn.errors import InputError
 from gacsnn.report import trial_table
 from gacsnn.report.answers import ALIGN, HEADERS, Answer, answers
 from gacsnn.report.charts import charts_of
@@ -46,6 +47,8 @@ def show(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: when there is no sweep in the folder, or its storage cannot be reached.
     """
+    if (folder / "config.yaml").exists():
+        raise InputError(f"study={folder}: is a run, and no sweep; task=table runs={folder} shows it")
     if folder.is_dir() and not os.path.lexists(folder / "study.json") and next(run_directories(folder), None):
         return show_grid(folder)
     with without_collection():

@@ -240,6 +240,8 @@ def check_numbers(given: Mapping[str, Any]) -> None:
 def check_place(given: Mapping[str, Any]) -> None:
     """Raises InputError for a name that is none of a folder, and a storage that is none."""
     name, storage = given["study_name"], given["storage"]
+    if not isinstance(storage, str | None):
+        raise InputError(f"hydra.sweeper.storage={storage}: should be a database's URL, or journal:FILE")
     if name is not None and (not name.strip() or {"", ".", ".."} & set(name.split("/"))):
         raise InputError(
             f"hydra.sweeper.study_name={name}: should be a name, such as first; hydra.sweep.dir=FOLDER says where it lies"

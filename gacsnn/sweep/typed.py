@@ -125,6 +125,16 @@ def check_override(override: Override) -> None:
         return
     value: Any = override.value()
     shown = given.partition("=")[2]
+    if not key:
+        raise InputError(f"{given}: names no option before the =; an option is given as NAME=VALUE")
+    if value is None and re.fullmatch(r"hydra(\.\w+)?", key):
+        raise InputError(f"{given}: is a group of options, and cannot be left out; name the one that is to be null")
+    if key == "hydra.sweep.dir" and not str(value).strip():
+        raise InputError(f"{given}: should be a folder; left out, it is one below multirun/")
+    if override.is_sweep_override() and (unknown := sorted(set(getattr(value, "tags", ())) - {"log"})):
+        raise InputError(
+            f"{given}: tag({unknown[0]}, ...) is none that a search knows; there is tag(log, interval(a, b))"
+        )
     if plus := PLUS.search(shown):
         raise InputError(f"{given}: {plus[1]} adds nothing to what {key} was; write {plus[1][1:]}, or the sum")
     group, _, name = key.partition(".")

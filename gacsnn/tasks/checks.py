@@ -82,6 +82,16 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
     return config
 
 
+def check_normalised(config: Config, overridden: Collection[str] | None) -> None:
+    """Raises InputError for a mean or a deviation that was given, and an encoder that takes pixels as they are."""
+    given = [name for name in ("mean", "std") if f"dataset.{name}" in (overridden or ())]
+    if isinstance(config.task, Train) and given and config.encoder.name not in ("gac", "direct"):
+        raise InputError(
+            f"dataset.{given[0]}={getattr(config.dataset, given[0])}: encoder={config.encoder.name} takes pixels in [0, 1] as "
+            "they are; leave it out"
+        )
+
+
 def again(config: Config, overridden: Collection[str] | None) -> tuple[Config, Collection[str] | None]:
     """With `rerun`: the config of that run with what the user overrides of it, in a directory of its own; all of it counts as
     overridden then. Without: what was given.

@@ -83,7 +83,10 @@ def forked(folder: Path, arguments: tuple[str, ...]) -> Ended:
             os.chdir(folder)
             for number, name in ((1, "out"), (2, "err")):
                 os.dup2(os.open(said / name, os.O_WRONLY | os.O_CREAT), number)
-            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+            sys.stdout, sys.stderr = (
+                os.fdopen(number, "w", buffering=1, closefd=False, errors=errors)
+                for number, errors in ((1, "strict"), (2, "backslashreplace"))  # as Python's own
+            )
             sys.argv = [str(ROOT / "launch.py"), *arguments]
             code = program_code()
         except BaseException:  # whatever it is, it is not to go on in pytest
