@@ -84,6 +84,11 @@ class _Again:
 _again = _Again()
 
 
+def is_again() -> bool:
+    """Whether a forward pass is one of `again`."""
+    return _again.passing
+
+
 @contextmanager
 def again() -> Iterator[None]:
     """A forward pass done once more, for its gradients: running statistics have had this batch already."""

@@ -17,6 +17,7 @@ from gacsnn import draws
 from gacsnn.batchnorm import BatchNorm2d, again
 from gacsnn.encoders import ENCODERS, Encoder, LayerInput, convolutions, per_frame, within
 from gacsnn.errors import InputError
+from gacsnn.kernels.fused import Fused
 from gacsnn.networks import LAYOUTS, STEM_WIDTH, Layout, Stage, choice, find_network, scaled
 from gacsnn.neuron import LIF, NEURONS
 
@@ -53,13 +54,14 @@ class Block(nn.Module):
         inputs: int,
         width: int,
         stride: int,
-        neuron: Callable[[], nn.Module],
+        neuron: Callable[[], LIF],
         pooled_shortcut: bool = False,
         max_pool: bool = False,
     ) -> None:
         super().__init__()
         pooled = max_pool and stride != 1
         self.parts = 1
+        self.kernels: Fused | None = None
         self.lif1 = neuron()
         self.conv1 = conv(inputs, width, 3, 1 if pooled else stride)
         self.bn1 = BatchNorm2d(width)
@@ -67,7 +69,7 @@ class Block(nn.Module):
         self.lif2 = neuron()
         self.conv2 = conv(width, width, 3)
         self.bn2 = BatchNorm2d(width)
-        self.shortcut: nn.Module | None = None
+        self.shortcut: nn.Sequential | None = None
         if stride != 1 or inputs != width:
             pool = pooled_shortcut and stride != 1
             layers: list[nn.Module] = [nn.AvgPool2d(stride, ceil_mode=True)] if pool else []
@@ -81,10 +83,28 @@ class Block(nn.Module):
         return checkpoint(self.whole, x, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
 
     def whole(self, x: Tensor) -> Tensor:
+        if self.kernels is not None and self.kernels.serves(x):
+            return self.fused(x, self.kernels)
         shortcut = x if self.shortcut is None else per_frame(x, self.shortcut)
         x = per_frame(self.in_parts(self.first, x), self.bn1, self.pool)
         x = per_frame(self.in_parts(self.second, x), self.bn2)
         return x + shortcut
+
+    def fused(self, x: Tensor, kernels: Fused) -> Tensor:
+        """The same by fewer passes over memory. It keeps so little within a block that to cut that into parts saves no more."""
+        y, x = kernels.lif_conv(x, self.lif1, self.conv1)
+        if self.shortcut is None:
+            shortcut = x
+        else:
+            *layers, bn = self.shortcut
+            assert isinstance(bn, BatchNorm2d)
+            shortcut = kernels.bn_add(per_frame(x, *layers), bn, None)
+        if isinstance(self.pool, nn.Identity):
+            y = kernels.bn_lif_conv(y, self.bn1, self.lif2, self.conv2)
+        else:
+            pooled = per_frame(kernels.bn_add(y, self.bn1, None), self.pool)
+            y, _ = kernels.lif_conv(pooled, self.lif2, self.conv2)
+        return kernels.bn_add(y, self.bn2, shortcut)
 
     def first(self, x: Tensor) -> Tensor:
         return per_frame(self.lif1(x), self.conv1)
@@ -172,6 +192,12 @@ class SpikingResNet(nn.Module):
         for module in self.stages.modules():
             if isinstance(module, Block):
                 module.parts = parts
+
+    def use(self, kernels: Fused | None) -> None:
+        """Compute what stands between convolutions with these kernels, where they serve; None: by the plain path."""
+        for module in self.modules():
+            if isinstance(module, Block | LIF):
+                module.kernels = kernels
 
     def layer_inputs(self) -> dict[str, LayerInput]:
         """What each layer reads, by its full name."""

@@ -141,9 +141,15 @@ class LIF(nn.Module):
         self.surrogate = surrogate
         self.surrogate_width = surrogate_width
         self.detach_reset = detach_reset
+        self.kernels: Any = None  # a `kernels.fused.Fused`; None: the plain path
 
-    def forward(self, current: Tensor) -> Tensor:
-        """Input current [T, B, ...] -> spikes of the same shape and type, 0 or 1."""
+    def forward(self, current: Tensor, norm: Any = None) -> Tensor:
+        """Input current [T, B, ...] -> spikes of the same shape and type, 0 or 1.
+
+        Kernels take a current that is still to be normalised, by a `kernels.fused.Norm`.
+        """
+        if self.kernels is not None and self.kernels.serves(current):
+            return self.kernels.spikes(current, self, norm)
         return LIFFunction.apply(
             current, self.decay, self.threshold, self.surrogate, self.surrogate_width, self.detach_reset
         )

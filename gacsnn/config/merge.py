@@ -30,7 +30,7 @@ NOT_IDENTITY: dict[str, Any] = {
     "energy": True, "study": True, "runs": True, "report": True, "save_every_minutes": True, "keep_checkpoints": True,
     "plan": True,
     "dataset": {"root", "download", "check_images"},
-    "hardware": {"device", "threads", "workers", "processes", "accumulate"},
+    "hardware": {"device", "threads", "workers", "processes", "accumulate", "kernels"},
 }  # fmt: skip
 
 
@@ -48,6 +48,8 @@ def identity(config: Config) -> dict[str, Any]:
     values = config.model_dump(mode="json", exclude=NOT_IDENTITY, exclude_defaults=True)
     values["max_minutes"] = None  # says how long a process works, and not what is run; but it stands in all hashes
     options = config.hardware
+    if options.channels_last == "auto":
+        values["hardware"]["channels_last"] = False  # which it was before there was a choice
     if not options.sync_batchnorm and options.processes != 1:  # each has batch statistics of its own
         values["hardware"]["processes"] = options.processes
     for name in values["dataset"].pop("measured", []):

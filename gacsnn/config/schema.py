@@ -247,7 +247,12 @@ class Hardware(Options):
     workers: Annotated[int, Field(ge=0, le=65_536)] | None = option(
         "processes that load images; null: 0 for images in memory, else one a core, 8 at most"
     )
-    channels_last: bool = option("keep activations in NHWC order")
+    channels_last: bool | Literal["auto"] = option("keep activations in NHWC order; auto: where that is faster")
+    kernels: Literal["auto", "plain", "fused"] = option(
+        "what computes batch norm and LIF: plain, as the formulae read; fused, in few passes over memory and with less of it; "
+        "auto: fused where there is such",
+        default="auto",
+    )
     processes: Processors | Literal["gpus"] = option(
         "processes of this machine that share each batch; gpus: one a GPU; under torchrun and srun, theirs", default=1
     )

@@ -17,7 +17,7 @@ Apart = dict[str, tuple[Any, Any]]
 TIMES = ("seconds", "train_seconds", "images_per_second")
 MADE_BY = (
     *("T", "dataset", "model", "encoder", "seed", "config_hash", "selected_by"),
-    *("git_commit", "versions", "device", "machine", "precision"),
+    *("git_commit", "versions", "device", "machine", "precision", "kernels"),
 )
 
 # Options that say nothing of a run but where it lies and how it was called.
@@ -25,7 +25,7 @@ WHEREABOUTS = ("output_dir", "resume", "rerun", "dataset.measured")
 
 # What may explain other last bits: of result.json, and options that do not name a run.
 CIRCUMSTANCES = ("git_commit", "versions", "device", "machine")
-HARDWARE = ("device", "threads", "workers", "processes", "accumulate")
+HARDWARE = ("device", "threads", "workers", "processes", "accumulate", "kernels")
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,7 @@ def provenance(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         "seed": result.get("seed"),
         "device": result.get("device"),
         "precision": result.get("precision"),
+        "kernels": result.get("kernels"),
         "machine": result.get("machine"),
         "versions": versions,
         "this page": f"{datetime.now():%Y-%m-%d %H:%M}",

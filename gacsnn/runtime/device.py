@@ -93,7 +93,7 @@ def prepare_machine(options: Hardware) -> Machine:
         torch.set_num_threads(options.threads)
     elif this_rank().size > 1:
         torch.set_num_threads(len(own_cores()))  # torchrun says one, whatever there is
-    memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
+    memory_format = torch.channels_last if options.channels_last is True else torch.contiguous_format
     return Machine(device, options.precision, memory_format, options.workers)
 
 

@@ -11,8 +11,8 @@ from gacsnn.config.merge import config_hash
 from gacsnn.config.schema import Config
 
 
-def provenance(config: Config, device: str) -> dict[str, Any]:
-    """What `result.json` says of it; `device` is the device in words."""
+def provenance(config: Config, device: str, kernels: str) -> dict[str, Any]:
+    """What `result.json` says of it; `device` is the device in words, `kernels` plain or fused."""
     return {
         "T": config.T,
         "dataset": config.dataset.name,
@@ -28,6 +28,7 @@ def provenance(config: Config, device: str) -> dict[str, Any]:
         "device": device,
         "machine": f"{platform.node()}, {platform.platform()}, {os.cpu_count()} cores",
         "precision": config.hardware.precision,
+        "kernels": kernels,
     }
 
 

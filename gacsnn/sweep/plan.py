@@ -51,8 +51,8 @@ def plan_sweep(options: SweepOptions, search: Search, folder: Path, compose: Com
         log.info(f"{written(params) or 'all settings'} {point_line(points[-1])}")
     if not any(point.seconds for point in points):
         raise InputError(f"plan=true: nothing could be timed; {points[0].error or 'no trial fits into the memory'}")
-    device = next(point.figures["device"] for point in points if point.seconds)
-    made_by = provenance(compose(search.overrides(at(search, points[0].params))), device)
+    figures = next(point.figures for point in points if point.seconds)
+    made_by = provenance(compose(search.overrides(at(search, points[0].params))), figures["device"], figures["kernels"])
     about = {
         "study": options.study_name or folder.name,
         "trials": checked.n_trials,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from gacsnn.config.merge import ARCHITECTURE, differences, sections
 from gacsnn.config.saved import from_saved
-from gacsnn.config.schema import Config
+from gacsnn.config.schema import Config, Hardware
 from gacsnn.data import load_splits
 from gacsnn.data.images import Images
 from gacsnn.data.loader import Loader, batches
@@ -19,10 +19,12 @@ from gacsnn.data.normalise import Normalise
 from gacsnn.data.splits import Splits
 from gacsnn.encoders import GAC
 from gacsnn.errors import InputError, other_steps
+from gacsnn.kernels.choice import NoKernelsError, fused
+from gacsnn.kernels.fused import Fused
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import NEURONS
 from gacsnn.runtime.console import log
-from gacsnn.runtime.device import Machine, on_gpu, prepare_machine
+from gacsnn.runtime.device import PRECISIONS, Machine, on_gpu, prepare_machine
 from gacsnn.runtime.run_dir import RunDirectory, make_directory
 from gacsnn.tasks import least
 from gacsnn.trained import network_of, normalisation_of
@@ -38,6 +40,7 @@ class Experiment:
     splits: Splits
     model: SpikingResNet
     normalise: Normalise
+    kernels: str  # plain or fused
 
     def image_size(self) -> tuple[int, int]:
         """Height and width of what the network sees."""
@@ -69,6 +72,8 @@ def prepare(config: Config) -> Experiment:
         InputError: when there is no such device, a GPU has less memory than the least, or the data is missing or damaged.
     """
     machine = prepare_machine(config.hardware)
+    kernels = kernels_for(machine, config.hardware)
+    machine = replace(machine, memory_format=memory_format(machine, config.hardware, kernels))
     check_gpu_memory(config)
     if getattr(config.dataset, "download", False):
         machine.group.share(lambda: load_splits(config.dataset) and None)  # one fetches, then all read
@@ -79,8 +84,35 @@ def prepare(config: Config) -> Experiment:
     torch.manual_seed(config.seed)
     model = network_of(config, len(splits.classes))
     model = model.to(machine.device, machine.dtype).to(memory_format=machine.memory_format)
+    model.use(kernels)
     normalise = Normalise(*normalisation_of(config, splits.mean, splits.std), machine)
-    return Experiment(config, machine, splits, model, normalise)
+    return Experiment(config, machine, splits, model, normalise, "plain" if kernels is None else "fused")
+
+
+def kernels_for(machine: Machine, options: Hardware) -> Fused | None:
+    """The kernels that are asked for; None: the plain path.
+
+    Raises:
+        InputError: when they are asked for by name, and are not to be had.
+    """
+    if options.kernels == "plain":
+        return None
+    try:
+        return fused(machine.device.type, PRECISIONS[machine.precision])
+    except NoKernelsError as error:
+        if options.kernels == "fused":
+            raise InputError(f"hardware.kernels=fused: {error}; hardware.kernels=plain does without") from None
+        log.info(f"hardware.kernels=auto: plain, because {error}")
+        return None
+
+
+def memory_format(machine: Machine, options: Hardware, kernels: Fused | None) -> torch.memory_format:
+    """Of activations: as asked for, else what was measured to be faster (docs/performance.md)."""
+    if options.channels_last != "auto":
+        return machine.memory_format
+    low = machine.precision in ("bf16", "fp16")
+    last = low if machine.device.type == "cuda" else kernels is not None
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def check_gpu_memory(config: Config) -> None:
@@ -142,7 +174,8 @@ def announce(experiment: Experiment, folder: Path) -> None:
         log.warning(f"layout {config.model.layout} with the neuron of {other}; neuron={config.model.layout} is its own")
     log.info(
         f"{config.model.name} (width {config.model.width:g}), {config.encoder.name}, T={config.T}: "
-        f"{parameter_count(model):,} parameters on {experiment.machine.describe()}, {config.hardware.precision} -> {folder}"
+        f"{parameter_count(model):,} parameters on {experiment.machine.describe()}, {config.hardware.precision}, "
+        f"{experiment.kernels} kernels -> {folder}"
     )
 
 

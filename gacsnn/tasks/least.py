@@ -1,6 +1,6 @@
 """The least that a run holds in memory, from its config alone: what a machine surely cannot hold is refused before any work.
 
-It is a lower bound, never an estimate: of a training the membrane potentials and spikes of every LIF in a block, which its
+It is a lower bound, never an estimate: of a training the current of every LIF in a block, which its
 backward pass reads (of a batch in parts, the input of every block), the weights, their gradients and what the optimizer keeps of
 them. So it refuses nothing that would run; what does run may take several times as much, and `plan=true` measures that.
 """
@@ -97,9 +97,9 @@ def least_of(config: Config, part: float = 1.0) -> Least:
 
 
 def kept_of(blocks: list[BlockShape], whole: bool) -> int:
-    """Values of an image and time step that a training keeps of all blocks: two of each neuron, or, in parts, their inputs."""
+    """Values of an image and time step that a training keeps of all blocks: one of each neuron, or, in parts, their inputs."""
     inputs = [block.inputs * block.side**2 for block in blocks]
-    return 2 * sum(map(neurons, blocks)) if whole else sum(inputs)
+    return sum(map(neurons, blocks)) if whole else sum(inputs)
 
 
 def neurons(block: BlockShape) -> int:

@@ -35,5 +35,5 @@ def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) 
         "split": split,
         "images": score.images,
         "params": parameter_count(experiment.model),
-        **provenance(experiment.config, experiment.machine.describe()),
+        **provenance(experiment.config, experiment.machine.describe(), experiment.kernels),
     }

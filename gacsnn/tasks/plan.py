@@ -40,6 +40,7 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
     needed = step_memory(experiment.model, config, experiment.normalise, machine, size, parts)
     figures: Result = {
         "device": machine.describe(),
+        "kernels": experiment.kernels,
         "on_gpu": machine.device.type == "cuda",
         "processes": machine.group.size,
         "train_images": len(splits.train),

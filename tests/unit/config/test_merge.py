@@ -25,7 +25,7 @@ ASIDE = {
     *("output_dir", "resume", "rerun", "study", "runs", "plan", "save_every_minutes", "keep_checkpoints"),
     *("task.name", "task.split", "task.test", "report.tolerance", "energy.mac_pj", "energy.ac_pj", "energy.encoder"),
     *("dataset.root", "dataset.download", "dataset.check_images"),
-    *("hardware.device", "hardware.threads", "hardware.workers", "hardware.accumulate"),
+    *("hardware.device", "hardware.threads", "hardware.workers", "hardware.accumulate", "hardware.kernels"),
 }
 
 # Options whose part in the hash hangs on more than their value.
@@ -74,7 +74,7 @@ def others(key: str, value: Any) -> list[Any]:
         return [value + 1, value + 0.25, value / 2, 1 - value, *chosen]
     if isinstance(value, list):
         return [[each * 0.5 for each in value], [*value, "elsewhere"]]
-    return [*chosen, "elsewhere", "resnet18", 3, 1.5, [0.5, 0.25, 0.125], [[8, 1, 1]]]
+    return [*chosen, "elsewhere", "resnet18", 3, 1.5, [0.5, 0.25, 0.125], [[8, 1, 1]], True]
 
 
 def changed(given: Config, key: str) -> Config | None:

@@ -45,18 +45,26 @@ def test_small_batches_tell_what_a_large_one_takes(encoder: str, parts: int) -> 
     assert 0.98 * real < told < 1.1 * real
 
 
+# Where fused kernels keep little within a block, parts save what is kept of many.
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("hardware.kernels=plain",), marks=pytest.mark.slow),
+        ("hardware.kernels=fused", "model=resnet18"),
+    ],
+)
 def test_the_fewest_parts_that_fit_are_taken_and_the_step_is_the_same(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
-    made = prepared()
+    made = prepared(*options)
     one, two = needed(made, 1), needed(made, 2)
     assert two < 0.9 * one
     for free, parts in ((2 * one, 1), ((one + two) / 2, 2)):
         monkeypatch.setattr(memory, "free_memory", lambda _device, free=free: free / memory.USABLE)
-        code, out, err = launch(*OPTIONS, "hardware.accumulate=auto", f"output_dir=auto-{parts}")
+        code, out, err = launch(*OPTIONS, *options, "hardware.accumulate=auto", f"output_dir=auto-{parts}")
         assert code == 0, err
         assert f"hardware.accumulate=auto: {parts} of " in out
-        assert launch(*OPTIONS, f"hardware.accumulate={parts}", f"output_dir=given-{parts}").code == 0
+        assert launch(*OPTIONS, *options, f"hardware.accumulate={parts}", f"output_dir=given-{parts}").code == 0
         auto, given = tmp_path / f"auto-{parts}", tmp_path / f"given-{parts}"
         assert read_metrics(auto) == read_metrics(given)
         assert read_result(auto)["config_hash"] == read_result(given)["config_hash"]

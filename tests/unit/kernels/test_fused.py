@@ -1,0 +1,224 @@
+"""Fast paths against the plain one: the same spikes, and gradients to rounding, for every shape, order of memory and neuron."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from gacsnn.kernels import cpu
+from gacsnn.kernels.fused import Fused
+from gacsnn.models import Block, create_model
+from gacsnn.neuron import LIF, NEURONS
+
+FUSED = Fused(cpu)
+
+
+@st.composite
+def neurons(draw: st.DrawFn) -> dict[str, Any]:
+    return {
+        "decay": draw(st.sampled_from([0.0, 0.25, 0.5, 0.7, 1.0])),
+        "threshold": draw(st.sampled_from([0.3, 0.5, 1.0])),
+        "surrogate": draw(st.sampled_from(["triangle", "rectangle"])),
+        "surrogate_width": draw(st.sampled_from([0.5, 1.0, 3.0])),
+        "detach_reset": draw(st.booleans()),
+    }
+
+
+def as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.movedim(2, -1).contiguous().movedim(-1, 2)
+
+
+def every_second(x: Tensor) -> Tensor:
+    return x.repeat_interleave(2, dim=-1)[..., ::2]
+
+
+def steps_inside(x: Tensor) -> Tensor:
+    return x.movedim(0, -1).contiguous().movedim(-1, 0)
+
+
+def one_step(x: Tensor) -> Tensor:
+    """All steps the same, and in one place."""
+    return x[:1].expand(x.shape)
+
+
+ORDERS: list[Callable[[Tensor], Tensor]] = [as_it_is, channels_last, every_second, steps_inside, one_step]
+
+
+@st.composite
+def currents(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
+    """A current in any order of memory, multiples of 1/8 among it, and a gradient of its spikes in another."""
+    shape = [draw(st.integers(1, most)) for most in (9, 3, 20, 5, 5)]
+    shape[1] -= draw(st.booleans())  # no image at all, perhaps
+    seed = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    x = torch.randn(shape, generator=seed, dtype=torch.float64)
+    eighths = torch.rand(shape, generator=seed) < 0.5
+    x = torch.where(eighths, (8 * x).round() / 8, x)
+    gradient = torch.randn(shape, generator=seed, dtype=torch.float64)
+    return draw(st.sampled_from(ORDERS))(x), draw(st.sampled_from(ORDERS[:-1]))(gradient)
+
+
+@settings(max_examples=300, deadline=None)
+@given(currents(), neurons())
+def test_spikes_are_the_same_and_gradients_too(given: tuple[Tensor, Tensor], neuron: dict[str, Any]) -> None:
+    current, gradient = given
+    found = []
+    for kernels in (None, FUSED):
+        lif, x = LIF(**neuron), current.detach().requires_grad_()
+        lif.kernels = kernels
+        spikes = lif(x)
+        spikes.backward(gradient)
+        assert x.grad is not None
+        found.append((spikes.detach(), x.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-12, atol=1e-12)
+
+
+BLOCKS: dict[str, Callable[..., Block]] = {
+    "identity": partial(Block, 12, 12, 1),
+    "wider": partial(Block, 5, 12, 1),
+    "smaller": partial(Block, 12, 20, 2),
+    "pooled shortcut": partial(Block, 12, 20, 2, pooled_shortcut=True),
+    "max pool": partial(Block, 12, 20, 2, max_pool=True),
+}
+
+
+def passed(block: nn.Module, x: Tensor, g: Tensor, again: bool = False) -> dict[str, Tensor]:
+    """Output, gradients and running statistics of a pass."""
+    x = x.detach().requires_grad_()
+    y = block(x)
+    if y.requires_grad:
+        y.backward(g.to(y.dtype)[:, :, :, : y.shape[3], : y.shape[4]])
+    gradients = {name: p.grad for name, p in block.named_parameters() if p.grad is not None}
+    inputs = {} if x.grad is None else {"x": x.grad}
+    return {"y": y.detach(), **inputs, **gradients, **dict(block.named_buffers())}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("order", [as_it_is, channels_last])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_block_is_the_same(kind: str, neuron: str, order: Callable[[Tensor], Tensor], training: bool) -> None:
+    torch.manual_seed(1)
+    plain = BLOCKS[kind](neuron=partial(LIF, **NEURONS[neuron])).double()
+    for bn in (plain.bn1, plain.bn2):
+        nn.init.normal_(bn.weight, 1, 0.3)
+        nn.init.normal_(bn.bias, 0, 0.3)
+    plain.train(training)
+    fast = copy.deepcopy(plain)
+    use(fast)
+    inputs = plain.conv1.in_channels
+    x, g = 3 * torch.randn(4, 3, inputs, 7, 6).double(), torch.randn(4, 3, plain.conv2.out_channels, 7, 6).double()
+    expected, found = passed(plain, order(x), g), passed(fast, order(x), order(g))
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-9, msg=name)
+    with torch.no_grad():
+        expected, found = passed(plain, order(x), g), passed(fast, order(x), g)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-9, msg=name)
+
+
+def use(model: nn.Module, kernels: Fused | None = FUSED) -> None:
+    for module in model.modules():
+        if isinstance(module, Block | LIF):
+            module.kernels = kernels
+
+
+def test_a_block_whose_layers_are_listened_to_is_the_same() -> None:
+    torch.manual_seed(1)
+    fast = BLOCKS["smaller"](neuron=LIF).double()
+    use(fast)
+    x, g = torch.randn(4, 2, 12, 6, 6).double(), torch.randn(4, 2, 20, 6, 6).double()
+    heard = copy.deepcopy(fast)
+    seen: dict[str, Tensor] = {}
+    for name in ("lif1", "lif2", "conv1", "conv2"):
+        heard.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: seen.update({name: output.detach()})
+        )
+    expected, found = passed(fast, x, g), passed(heard, x, g)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-12, atol=1e-12, msg=name)
+    assert list(seen) == ["lif1", "conv1", "lif2", "conv2"]
+    assert seen["lif1"].unique().tolist() == [0, 1]
+
+
+def test_a_network_in_float32_is_the_same_but_for_rounding() -> None:
+    """What it keeps and sums up in another order may differ by rounding, where no spike does."""
+    torch.manual_seed(0)
+    plain = create_model("resnet8", T=4, num_classes=5, width=0.25)
+    images, g = torch.randn(6, 3, 16, 16), torch.randn(6, 4, 5)
+    fast = copy.deepcopy(plain)
+    fast.use(FUSED)
+    results = []
+    for model in (plain, fast):
+        logits = model(images)
+        logits.backward(g)
+        results.append((logits, model))
+    torch.testing.assert_close(results[1][0], results[0][0], rtol=1e-5, atol=1e-5)
+    for (name, one), two in zip(plain.named_parameters(), fast.parameters(), strict=True):
+        assert one.grad is not None
+        assert two.grad is not None
+        assert (one.grad - two.grad).abs().max() <= 2e-5 * one.grad.abs().max(), name
+
+
+def test_sums_and_so_results_are_the_same_on_any_number_of_threads() -> None:
+    torch.manual_seed(0)
+    model = create_model("resnet8", T=3, num_classes=5, width=0.5)
+    images, before, found = torch.randn(16, 3, 16, 16), torch.get_num_threads(), []
+    x = torch.randn(3, 16, 64, 16, 16)
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append((cpu.statistics(x), cpu.lif(x, LIF())))
+    finally:
+        torch.set_num_threads(before)
+    assert model(images).isfinite().all()
+    assert all(torch.equal(one, other) for each in found[1:] for one, other in zip(found[0], each, strict=True))
+
+
+def test_statistics_lose_no_digits_where_the_mean_is_large() -> None:
+    x = 1000 + torch.randn(4, 8, 6, 9, 9)
+    fast = BLOCKS["identity"](neuron=LIF)
+    plain = copy.deepcopy(fast)
+    use(fast)
+    bn = nn.BatchNorm2d(6)
+    ours = type(fast.bn1)(6)
+    expected = bn.double()(x.double().flatten(0, 1))
+    found = FUSED.bn_add(x, ours, None).flatten(0, 1)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-3)  # of 1000, float32 keeps 6e-5
+    torch.testing.assert_close(ours.running_var, bn.running_var.float(), rtol=1e-4, atol=0)
+    assert plain.kernels is None
+
+
+def test_one_value_a_channel_has_no_variance() -> None:
+    with pytest.raises(ValueError, match="more than 1 value a channel"):
+        FUSED.bn_add(torch.zeros(1, 1, 3, 1, 1), BLOCKS["identity"](neuron=LIF).bn1.__class__(3), None)
+
+
+def test_what_is_kept_is_a_third() -> None:
+    """The most of what a step needs: what each block gives, and its convolutions."""
+    torch.manual_seed(0)
+    model = create_model("resnet18", T=4, num_classes=10, width=0.25)
+    kept = {}
+    for name, kernels in (("plain", None), ("fused", FUSED)):
+        model.use(kernels)
+        held: dict[int, int] = {}
+
+        def keep(x: Tensor, held: dict[int, int] = held) -> Tensor:
+            held[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            model(torch.randn(2, 3, 32, 32)).sum()
+        kept[name] = sum(held.values())
+    assert kept["fused"] < 0.62 * kept["plain"]
