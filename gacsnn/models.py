@@ -178,6 +178,7 @@ class SpikingResNet(nn.Module):
         self.stages = stages
         self.head = head
         self.T = T
+        self.kernels: Fused | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> logits [B, T, classes]. A prediction is the mean over T."""
@@ -195,6 +196,7 @@ class SpikingResNet(nn.Module):
 
     def use(self, kernels: Fused | None) -> None:
         """Compute what stands between convolutions with these kernels, where they serve; None: by the plain path."""
+        self.kernels = kernels
         for module in self.modules():
             if isinstance(module, Block | LIF):
                 module.kernels = kernels

@@ -15,13 +15,14 @@ TASKS = {
     "train": "gacsnn.tasks.train",
     "evaluate": "gacsnn.tasks.evaluate",
     "energy": "gacsnn.tasks.energy",
+    "benchmark": "gacsnn.tasks.benchmark",
     "study": "gacsnn.tasks.study",
     "table": "gacsnn.tasks.table",
     "diff": "gacsnn.tasks.diff",
 }
 
 # Those that need a network, and so torch and a device.
-OF_NETWORKS = ("train", "evaluate", "energy")
+OF_NETWORKS = ("train", "evaluate", "energy", "benchmark")
 
 
 def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end: OnEpochEnd | None = None) -> Result:

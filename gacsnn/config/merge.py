@@ -26,7 +26,7 @@ NAMED = ("dataset", "model", "encoder", "optimizer", "scheduler", "loss")
 
 # What does not change what is run, and so not its hash: where it is written, where its data lies, what it runs on.
 NOT_IDENTITY: dict[str, Any] = {
-    "output_dir": True, "resume": True, "rerun": True, "task": {"name", "split", "test"},
+    "output_dir": True, "resume": True, "rerun": True, "task": {"name", "split", "test", "rounds"},
     "energy": True, "study": True, "runs": True, "report": True, "save_every_minutes": True, "keep_checkpoints": True,
     "plan": True,
     "dataset": {"root", "download", "check_images"},

@@ -287,6 +287,11 @@ class Evaluate(Options):
     split: Literal["train", "validation", "test"] = option("which split the checkpoint is measured on")
 
 
+class Benchmark(Options):
+    name: Literal["benchmark"]
+    rounds: int = option("timed steps of each path, after two that are not counted", ge=1, le=100_000)
+
+
 class ShowStudy(Options):
     name: Literal["study"]
 
@@ -323,7 +328,7 @@ class Config(Options):
     hardware: Hardware
     energy: Energy
     report: Report = Field(default_factory=Report)
-    task: Annotated[Train | Evaluate | ShowStudy | ShowTable | ShowDiff, Field(discriminator="name")]
+    task: Annotated[Train | Evaluate | Benchmark | ShowStudy | ShowTable | ShowDiff, Field(discriminator="name")]
     seed: Seed = option("seed of weights, order and augmentation")
     epochs: Epochs = option("passes over the training split")
     batch_size: Batch = option("images a step, over all devices")

@@ -177,7 +177,7 @@ class Fused:
     Layers are those of the network. Where somebody listens to one (a forward hook), it is called as a module, and more is kept.
     """
 
-    def __init__(self, kernels: ModuleType) -> None:
+    def __init__(self, kernels: Any) -> None:
         self.kernels = kernels
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> "Fused":

@@ -155,6 +155,12 @@ def training_images(options: AnyDataset, most: int) -> int:
     return max(1, min(most, int(0.9 * count * (1 - held_out) * (1 - options.validation))))
 
 
+def classes_of(options: AnyDataset) -> int:
+    """How many classes there are; 2, the fewest, where only the files say."""
+    known = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
+    return options.num_classes if isinstance(options, Synthetic) else known.get(options.name, 2)
+
+
 def side_of(options: AnyDataset) -> int:
     """Of the square that the network sees, pixels; at least 1, where nothing is known of the data set here."""
     if isinstance(options, Digits):

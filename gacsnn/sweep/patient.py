@@ -172,6 +172,7 @@ def is_away(error: BaseException) -> bool:
     passing = (
         sqlalchemy.exc.OperationalError,
         sqlalchemy.exc.InterfaceError,
+        sqlalchemy.exc.PendingRollbackError,  # of what Optuna tries in a session whose connection was lost
         sqlalchemy.exc.TimeoutError,
         OSError,
     )

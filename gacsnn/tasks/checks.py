@@ -17,7 +17,7 @@ from gacsnn.config.merge import (
     sections,
 )
 from gacsnn.config.saved import from_saved, to_dict
-from gacsnn.config.schema import Config, Evaluate, ShowDiff, ShowStudy, ShowTable, Train
+from gacsnn.config.schema import Benchmark, Config, Evaluate, ShowDiff, ShowStudy, ShowTable, Train
 from gacsnn.errors import InputError, other_steps
 from gacsnn.report.compare import recorded
 from gacsnn.runtime.cores import visible_gpus
@@ -69,6 +69,11 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
             check_file(Path(config.checkpoint), "checkpoint")
         check_here(expected(config, overridden))
     config = with_processes(config)
+    if isinstance(config.task, Benchmark):
+        if config.hardware.processes != 1 or this_rank().size > 1:
+            raise InputError("task=benchmark: measures one process; leave out torchrun, srun and hardware.processes")
+        check_new_directory(config.output_dir)
+        check_host(config)
     if isinstance(config.task, ShowStudy) and config.study is None:
         raise InputError("task=study: study=FOLDER says which, such as study=multirun/t_lr-digits-resnet8")
     if isinstance(config.task, ShowTable) and not config.runs:

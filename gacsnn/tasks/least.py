@@ -7,7 +7,7 @@ them. So it refuses nothing that would run; what does run may take several times
 
 from dataclasses import dataclass
 
-from gacsnn.config.schema import GAC, SGD, Config, Synthetic, Train
+from gacsnn.config.schema import GAC, SGD, Benchmark, Config, Synthetic, Train
 from gacsnn.errors import InputError
 from gacsnn.networks import STEM_WIDTH, BlockShape, Stage, blocks_of, find_network, scaled
 from gacsnn.runtime import host
@@ -85,7 +85,7 @@ def least_of(config: Config, part: float = 1.0) -> Least:
     network = find_network(config.model.name, config.model.layout)
     rows = network.stages if config.model.stages is None else [Stage(*row) for row in config.model.stages]
     blocks = list(blocks_of(network, rows, config.model.width, side_of(config.dataset)))
-    trains = isinstance(config.task, Train)
+    trains = isinstance(config.task, Train | Benchmark)
     images = (
         training_images(config.dataset, min(config.batch_size, config.limit_train or config.batch_size))
         if trains

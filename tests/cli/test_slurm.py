@@ -171,7 +171,8 @@ def test_workers_outlive_the_command_and_the_same_command_waits_for_them(
 def test_workers_that_cannot_work_are_not_submitted_again_and_again(
     launch: Launch, tmp_path: Path, own_queue: None
 ) -> None:
-    said = launch(*OURS, "hydra.sweeper.n_trials=2", "hydra.launcher.setup=[cd /]", "hydra.sweeper.n_jobs=2")
+    lost = f"rm -f {tmp_path / FOLDER / 'study.json'}"  # as on a node that does not share the folder
+    said = launch(*OURS, "hydra.sweeper.n_trials=2", f"hydra.launcher.setup=['{lost}']", "hydra.sweeper.n_jobs=2")
     assert said.code == 1
     assert "ended with nothing done" in said.err
     assert "has to be on a folder that all nodes share" in said.err

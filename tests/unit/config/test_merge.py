@@ -18,12 +18,22 @@ EVERY = (
     ("dataset=cifar10", "encoder=latency", "optimizer=sgd", "scheduler=step", "loss=tet"),
     ("dataset=image_folder", "encoder=direct", "scheduler=constant", "task=evaluate", "checkpoint=c.pt"),
     ("dataset=synthetic", "task=study", "study=s"),
+    ("dataset=synthetic", "task=benchmark"),
 )
 
 # What changes no result: where it is written, where its data lies, what it runs on, what is said of it.
 ASIDE = {
     *("output_dir", "resume", "rerun", "study", "runs", "plan", "save_every_minutes", "keep_checkpoints"),
-    *("task.name", "task.split", "task.test", "report.tolerance", "energy.mac_pj", "energy.ac_pj", "energy.encoder"),
+    *(
+        "task.name",
+        "task.split",
+        "task.test",
+        "task.rounds",
+        "report.tolerance",
+        "energy.mac_pj",
+        "energy.ac_pj",
+        "energy.encoder",
+    ),
     *("dataset.root", "dataset.download", "dataset.check_images"),
     *("hardware.device", "hardware.threads", "hardware.workers", "hardware.accumulate", "hardware.kernels"),
 }

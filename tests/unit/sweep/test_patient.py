@@ -11,13 +11,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy.exc
 from optuna.trial import TrialState
 
 from gacsnn.errors import StorageError
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import claim, effective_trials
 from gacsnn.sweep.leases import dead
-from gacsnn.sweep.patient import PatientStorage, impatient
+from gacsnn.sweep.patient import PatientStorage, impatient, is_away
 from gacsnn.sweep.storage import open_storage, open_study
 
 
@@ -172,3 +173,14 @@ def test_an_absence_of_the_storage_is_not_held_against_an_owner_on_another_machi
     assert dead(journal.study, held) is None
     time.sleep(1.1)
     assert dead(journal.study, held) is not None
+
+
+def test_what_a_lost_connection_leaves_behind_is_away() -> None:
+    """Optuna tries another query in the same session then, whose error is of the session; seen with a server that restarts."""
+    with pytest.raises(optuna.exceptions.StorageInternalError) as found:
+        try:
+            raise sqlalchemy.exc.PendingRollbackError("Can't reconnect until invalid transaction is rolled back")
+        except sqlalchemy.exc.SQLAlchemyError as lost:
+            raise optuna.exceptions.StorageInternalError("An exception is raised during the commit") from lost
+    assert is_away(found.value)
+    assert not is_away(optuna.exceptions.StorageInternalError("a value that is too long"))

@@ -1,0 +1,39 @@
+"""task=benchmark from the command line."""
+
+import json
+from pathlib import Path
+
+from program import Launch
+
+SMALL = (
+    "task=benchmark",
+    "hardware=cpu",
+    "hardware.threads=1",
+    "model.width=0.1",
+    "batch_size=4",
+    "T=2",
+    "task.rounds=1",
+)
+
+
+def test_it_says_and_writes_what_each_path_costs(launch: Launch, tmp_path: Path) -> None:
+    code, out, err = launch(*SMALL, "output_dir=run")
+    assert code == 0, err
+    found = json.loads((tmp_path / "run" / "benchmark.json").read_text())
+    rows = {(row["phase"], row["path"]): row for row in found["rows"]}
+    assert {("train", "plain"), ("train", "auto"), ("train", "floor"), ("eval", "plain"), ("eval", "auto")} <= set(rows)
+    train = rows["train", "auto"]
+    assert (train["model"], train["T"], train["batch_size"], train["precision"]) == ("resnet8", 2, 4, "fp32")
+    assert train["images_per_second"] == 4 / train["seconds"]
+    assert train["saved_bytes_per_image"] < rows["train", "plain"]["saved_bytes_per_image"] / 2
+    assert found["kernels"] == "fused"
+    assert {"device", "versions", "git_commit", "seed", "config_hash", "machine"} <= set(found)
+    assert f"{train['images_per_second']:,.1f}" in out
+
+
+def test_several_processes_are_refused(launch: Launch, tmp_path: Path) -> None:
+    code, _out, err = launch(*SMALL, "hardware.processes=2")
+    assert code == 2
+    assert err.startswith("error: task=benchmark: ")
+    assert err.count("\n") == 1
+    assert not any(tmp_path.iterdir())
