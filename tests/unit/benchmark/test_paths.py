@@ -17,12 +17,11 @@ from gacsnn.models import create_model
 from gacsnn.neuron import LIF, NEURONS
 
 
-@pytest.mark.parametrize("encoder", ["gac", "direct", "poisson"])
+@pytest.mark.parametrize(
+    ("encoder", "options"), [("gac", {}), ("gac", {"kernel": 3, "gate": "image"}), ("direct", {}), ("poisson", {})]
+)
 @pytest.mark.parametrize("neuron", ["cifar", "imagenet"])
-@pytest.mark.parametrize("options", [{}, {"kernel": 3, "gate": "image"}])
 def test_the_released_shape_computes_the_same(encoder: str, neuron: str, options: Mapping[str, Any]) -> None:
-    if options and encoder != "gac":
-        pytest.skip("options of gac")
     torch.manual_seed(0)
     ours = create_model(
         "resnet8", T=3, num_classes=5, width=0.1, encoder=encoder, neuron=NEURONS[neuron], encoder_options=options
