@@ -146,7 +146,7 @@ class LIF(nn.Module):
     def forward(self, current: Tensor, norm: Any = None) -> Tensor:
         """Input current [T, B, ...] -> spikes of the same shape and type, 0 or 1.
 
-        Kernels take a current that is still to be normalised, by a `kernels.fused.Norm`.
+        Kernels also take a current that is still to be normalised, by a norm as `kernels/cpu.py` describes it.
         """
         if self.kernels is not None and self.kernels.serves(current):
             return self.kernels.spikes(current, self, norm)

@@ -7,33 +7,25 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-# Operations that only look at a tensor another way, or give room for one.
-LOOKS = (
-    "view",
-    "expand",
-    "as_strided",
-    "select",
-    "slice",
-    "transpose",
-    "permute",
-    "detach",
-    "alias",
-    "unsqueeze",
-    "squeeze",
-    "t",
-)
-ROOM = (
-    "empty",
-    "empty_like",
-    "empty_strided",
-    "new_empty",
-    "new_empty_strided",
-    "unbind",
-    "split",
-    "_unsafe_view",
-    "unflatten",
-)
-CONVOLUTIONS = ("convolution", "convolution_backward", "mkldnn_convolution", "cudnn_convolution")
+# Operations that only look at a tensor another way or give room for one, and convolutions.
+NOT_COUNTED = {
+    *(
+        "view",
+        "_unsafe_view",
+        "expand",
+        "as_strided",
+        "select",
+        "slice",
+        "transpose",
+        "permute",
+        "t",
+        "detach",
+        "alias",
+    ),
+    *("unsqueeze", "squeeze", "unbind", "split", "unflatten"),
+    *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"),
+    *("convolution", "convolution_backward", "mkldnn_convolution", "cudnn_convolution"),
+}
 
 
 def saved_bytes(model: nn.Module, images: Tensor, forward: Any) -> int:
@@ -66,8 +58,7 @@ class Moved(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__
-        if name not in (*LOOKS, *ROOM, *CONVOLUTIONS):
+        if func.overloadpacket.__name__ not in NOT_COUNTED:
             self.add(args, kwargs, made)
         return made
 

@@ -14,10 +14,12 @@ Work = Callable[[], object]
 WARM = 2
 
 
-def seconds(paths: Mapping[str, Work], rounds: int, device: torch.device, description: str) -> dict[str, float]:
-    """The median time of each, in seconds."""
+def seconds(
+    paths: Mapping[str, Work], rounds: int, images: int, device: torch.device, description: str
+) -> dict[str, float]:
+    """The median time of each, in seconds, for a batch of so many images."""
     taken: dict[str, list[float]] = {name: [] for name in paths}
-    with Progress(description, (WARM + rounds) * len(paths)) as progress:
+    with Progress(description, (WARM + rounds) * len(paths) * images) as progress:
         for number in range(WARM + rounds):
             for name, work in paths.items():
                 wait(device)
@@ -26,7 +28,7 @@ def seconds(paths: Mapping[str, Work], rounds: int, device: torch.device, descri
                 wait(device)
                 if number >= WARM:
                     taken[name].append(time.perf_counter() - begun)
-                progress.advance(1)
+                progress.advance(images)
     return {name: median(times) for name, times in taken.items()}
 
 

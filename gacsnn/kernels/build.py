@@ -34,7 +34,7 @@ class BuildError(Exception):
 
 
 @cache
-def library() -> ctypes.CDLL:
+def shared_library() -> ctypes.CDLL:
     """The library, from the cache or compiled.
 
     Raises:

@@ -30,6 +30,13 @@ typedef struct {
     int triangle, detach_reset;
 } Neuron;
 
+/* a * b + c, rounded once where one instruction does it: as torch's own sum of x and decay * v does. */
+#ifdef __FP_FAST_FMA
+#define MULTIPLY_ADD(a, b, c) _Generic((a), float: fmaf, double: fma)(a, b, c)
+#else
+#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#endif
+
 static inline float of_bf16(uint16_t bits) {
     uint32_t wide = (uint32_t)bits << 16;
     float value;
@@ -113,11 +120,6 @@ void gradients(const double *own, const double *all, const double *norm, double 
 #define GET(x) (x)
 #define PUT(x) (x)
 #include __FILE__
-#undef ELEMENT
-#undef ACC
-#undef SUFFIX
-#undef GET
-#undef PUT
 
 #define ELEMENT double
 #define ACC double
@@ -125,11 +127,6 @@ void gradients(const double *own, const double *all, const double *norm, double 
 #define GET(x) (x)
 #define PUT(x) (x)
 #include __FILE__
-#undef ELEMENT
-#undef ACC
-#undef SUFFIX
-#undef GET
-#undef PUT
 
 #define ELEMENT uint16_t
 #define ACC float
@@ -214,7 +211,7 @@ void F(lif)(const ELEMENT *x, const double *norm, ELEMENT *spikes, const Shape *
             ELEMENT *restrict s = spikes + t * z->P + start;
             F(normalised)(x + t * z->stride + start, scale ? a : 0, b, current, m);
             for (long i = 0; i < m; i++) {
-                const ACC h = decay * v[i] + current[i];
+                const ACC h = MULTIPLY_ADD(decay, v[i], current[i]);
                 const int fires = h > threshold;
                 s[i] = fires ? PUT((ACC)1) : PUT((ACC)0);
                 v[i] = fires ? 0 : h;
@@ -249,7 +246,7 @@ void F(lif_backward)(const ELEMENT *x, const double *norm, const ELEMENT *of_spi
                 ACC *restrict h = potential + t * z->L;
                 F(normalised)(x + t * z->stride + start, scale ? a : 0, b, h, m);
                 for (long i = 0; i < m; i++) {
-                    h[i] = decay * v[i] + h[i];
+                    h[i] = MULTIPLY_ADD(decay, v[i], h[i]);
                     v[i] = h[i] > threshold ? 0 : h[i];
                 }
             }
@@ -371,5 +368,12 @@ void F(affine)(const ELEMENT *x, const double *scale, const double *shift, const
         }
     }
 }
+
+/* For the next type. */
+#undef ELEMENT
+#undef ACC
+#undef SUFFIX
+#undef GET
+#undef PUT
 
 #endif

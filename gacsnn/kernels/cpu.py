@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gacsnn.batchnorm import BatchNorm2d
-from gacsnn.kernels.build import library
+from gacsnn.kernels.build import shared_library
 from gacsnn.neuron import LIF
 
 DEVICE = "cpu"
@@ -59,13 +59,13 @@ def prepare() -> None:
     Raises:
         BuildError: when that cannot be.
     """
-    library()
+    shared_library()
 
 
 @cache
 def function(name: str, dtype: torch.dtype | None = None) -> Any:
     """A function of the library, for elements of this type. Tensors are given by their addresses, structures by themselves."""
-    found = getattr(library(), name if dtype is None else f"{name}_{TYPES[dtype]}")
+    found = getattr(shared_library(), name if dtype is None else f"{name}_{TYPES[dtype]}")
     found.argtypes, found.restype = ARGUMENTS[name], None
     return found
 

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gacsnn.batchnorm import BatchNorm2d, is_again
+from gacsnn.encoders import per_frame
 from gacsnn.neuron import LIF
 
 
@@ -194,27 +195,22 @@ class Fused:
     def lif_conv(self, x: Tensor, lif: LIF, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
         """What the convolution gives of the spikes, and x itself, for the shortcut."""
         if not torch.is_grad_enabled() or listened(lif, conv):
-            return frames(lif(x), conv), x
+            return per_frame(lif(x), conv), x
         return LIFConv.apply(x, conv.weight.to(autocast_type(x)), lif, conv, self.kernels)
 
     def bn_lif_conv(self, x: Tensor, bn: BatchNorm2d, lif: LIF, conv: nn.Conv2d) -> Tensor:
         if not torch.is_grad_enabled():
-            return frames(lif(x, norm_of(x, bn, self.kernels)[0]), conv)
+            return per_frame(lif(x, norm_of(x, bn, self.kernels)[0]), conv)
         if listened(lif, conv):
-            return frames(lif(self.bn_add(x, bn, None)), conv)
+            return per_frame(lif(self.bn_add(x, bn, None)), conv)
         return BNLIFConv.apply(x, bn.weight, bn.bias, conv.weight.to(autocast_type(x)), (bn, lif, conv), self.kernels)
 
     def bn_add(self, x: Tensor, bn: BatchNorm2d, shortcut: Tensor | None) -> Tensor:
-        if (
-            shortcut is not None and shortcut.dtype != x.dtype
-        ):  # under autocast, where the shortcut is of an encoder's type
+        # Under autocast a shortcut may still be of the encoder's type.
+        if shortcut is not None and shortcut.dtype != x.dtype:
             return self.bn_add(x, bn, None) + shortcut
         return BNAdd.apply(x, bn.weight, bn.bias, shortcut, bn, self.kernels)
 
 
 def listened(*modules: nn.Module) -> bool:
     return any(module._forward_hooks for module in modules)
-
-
-def frames(x: Tensor, module: nn.Module) -> Tensor:
-    return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])

@@ -84,11 +84,11 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
     counted = {path: asdict(each.counted()) for path, each in paths.items()}
     train = seconds(
         {**{path: each.step for path, each in paths.items()}, **{path: each.step for path, each in floors.items()}},
-        rounds, machine.device, "training steps",
+        rounds, config.batch_size, machine.device, "training steps",
     )  # fmt: skip
     evaluation = seconds(
         {**{path: each.evaluate for path, each in paths.items()}, **{path: each.forward for path, each in floors.items()}},
-        rounds, machine.device, "evaluations",
+        rounds, config.batch_size, machine.device, "evaluations",
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
     for phase, times in (("train", train), ("eval", evaluation)):

@@ -107,7 +107,7 @@ def kernels_for(machine: Machine, options: Hardware) -> Fused | None:
 
 
 def memory_format(machine: Machine, options: Hardware, kernels: Fused | None) -> torch.memory_format:
-    """Of activations: as asked for, else what was measured to be faster (docs/performance.md)."""
+    """Of activations: as asked for, else what should be faster: on a CPU it was measured, on a GPU it was not."""
     if options.channels_last != "auto":
         return machine.memory_format
     low = machine.precision in ("bf16", "fp16")

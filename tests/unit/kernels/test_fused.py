@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from gacsnn.batchnorm import BatchNorm2d
+from gacsnn.benchmark.counted import saved_bytes
 from gacsnn.kernels import cpu
 from gacsnn.kernels.fused import Fused
 from gacsnn.models import Block, create_model
@@ -83,6 +85,19 @@ def test_spikes_are_the_same_and_gradients_too(given: tuple[Tensor, Tensor], neu
     torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-12, atol=1e-12)
 
 
+def test_the_membrane_potential_is_rounded_once_as_torch_does() -> None:
+    """A threshold between what one and two roundings give: at one of them the neuron fires, at the other it does not."""
+    torch.manual_seed(0)
+    x = torch.rand(2, 4096, dtype=torch.float64) / 2
+    once, twice = torch.add(x[1], x[0], alpha=0.7), x[1] + 0.7 * x[0]
+    apart = (once != twice) & (torch.minimum(once, twice) > x[0])
+    if not apart.any():
+        pytest.skip("this machine multiplies and adds in two roundings")
+    for i in apart.nonzero().flatten()[:10]:
+        lif = LIF(decay=0.7, threshold=min(once[i].item(), twice[i].item()))
+        assert cpu.lif(x[:, i].view(2, 1, 1, 1, 1), lif)[1].item() == (once[i] > twice[i])
+
+
 BLOCKS: dict[str, Callable[..., Block]] = {
     "identity": partial(Block, 12, 12, 1),
     "wider": partial(Block, 5, 12, 1),
@@ -92,7 +107,7 @@ BLOCKS: dict[str, Callable[..., Block]] = {
 }
 
 
-def passed(block: nn.Module, x: Tensor, g: Tensor, again: bool = False) -> dict[str, Tensor]:
+def passed(block: nn.Module, x: Tensor, g: Tensor) -> dict[str, Tensor]:
     """Output, gradients and running statistics of a pass."""
     x = x.detach().requires_grad_()
     y = block(x)
@@ -173,52 +188,39 @@ def test_a_network_in_float32_is_the_same_but_for_rounding() -> None:
 
 def test_sums_and_so_results_are_the_same_on_any_number_of_threads() -> None:
     torch.manual_seed(0)
-    model = create_model("resnet8", T=3, num_classes=5, width=0.5)
-    images, before, found = torch.randn(16, 3, 16, 16), torch.get_num_threads(), []
-    x = torch.randn(3, 16, 64, 16, 16)
+    before, found = torch.get_num_threads(), []
+    x, g = torch.randn(2, 3, 16, 64, 16, 16)
+    norm = cpu.norm(cpu.statistics(x), x.numel() / 64, BatchNorm2d(64))
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            found.append((cpu.statistics(x), cpu.lif(x, LIF())))
+            backward = cpu.lif_backward(x, LIF(), g, norm=norm)
+            found.append((cpu.statistics(x), cpu.sums(x, norm, g), cpu.lif(x, LIF(), norm), *backward))
     finally:
         torch.set_num_threads(before)
-    assert model(images).isfinite().all()
     assert all(torch.equal(one, other) for each in found[1:] for one, other in zip(found[0], each, strict=True))
 
 
 def test_statistics_lose_no_digits_where_the_mean_is_large() -> None:
     x = 1000 + torch.randn(4, 8, 6, 9, 9)
-    fast = BLOCKS["identity"](neuron=LIF)
-    plain = copy.deepcopy(fast)
-    use(fast)
-    bn = nn.BatchNorm2d(6)
-    ours = type(fast.bn1)(6)
-    expected = bn.double()(x.double().flatten(0, 1))
+    ours, theirs = BatchNorm2d(6), nn.BatchNorm2d(6).double()
+    expected = theirs(x.double().flatten(0, 1))
     found = FUSED.bn_add(x, ours, None).flatten(0, 1)
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-3)  # of 1000, float32 keeps 6e-5
-    torch.testing.assert_close(ours.running_var, bn.running_var.float(), rtol=1e-4, atol=0)
-    assert plain.kernels is None
+    torch.testing.assert_close(ours.running_var, theirs.running_var.float(), rtol=1e-4, atol=0)
 
 
 def test_one_value_a_channel_has_no_variance() -> None:
     with pytest.raises(ValueError, match="more than 1 value a channel"):
-        FUSED.bn_add(torch.zeros(1, 1, 3, 1, 1), BLOCKS["identity"](neuron=LIF).bn1.__class__(3), None)
+        FUSED.bn_add(torch.zeros(1, 1, 3, 1, 1), BatchNorm2d(3), None)
 
 
-def test_what_is_kept_is_a_third() -> None:
-    """The most of what a step needs: what each block gives, and its convolutions."""
+def test_less_is_kept_for_the_backward_pass() -> None:
+    """Of what today's plain path keeps; what the released programs do is counted by task=benchmark."""
     torch.manual_seed(0)
-    model = create_model("resnet18", T=4, num_classes=10, width=0.25)
-    kept = {}
-    for name, kernels in (("plain", None), ("fused", FUSED)):
+    model, images, kept = create_model("resnet18", T=4, num_classes=10, width=0.25), torch.randn(2, 3, 32, 32), []
+    for kernels in (None, FUSED):
         model.use(kernels)
-        held: dict[int, int] = {}
-
-        def keep(x: Tensor, held: dict[int, int] = held) -> Tensor:
-            held[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-            return x
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-            model(torch.randn(2, 3, 32, 32)).sum()
-        kept[name] = sum(held.values())
-    assert kept["fused"] < 0.62 * kept["plain"]
+        kept.append(saved_bytes(model, images, model))
+    plain, fused = kept
+    assert fused < 0.62 * plain
