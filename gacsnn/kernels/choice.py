@@ -1,5 +1,7 @@
 """Which kernels serve a device and a type."""
 
+from types import ModuleType
+
 import torch
 
 from gacsnn.kernels import cpu
@@ -17,12 +19,28 @@ def fused(device: str, dtype: torch.dtype) -> Fused:
     Raises:
         NoKernelsError: when there are none.
     """
-    if device != cpu.DEVICE:
-        raise NoKernelsError(f"there are none for {device}")
-    if dtype not in cpu.TYPES:
+    kernels = backend(device)
+    if dtype not in kernels.TYPES:
         raise NoKernelsError(f"there are none for {str(dtype).removeprefix('torch.')} on {device}")
     try:
-        cpu.prepare()
+        kernels.prepare()
     except BuildError as error:
         raise NoKernelsError(str(error)) from None
-    return Fused(cpu)
+    return Fused(kernels)
+
+
+def backend(device: str) -> ModuleType:
+    """The module with a device's kernels. Triton is imported where a GPU asks for it, and not before: it takes its time.
+
+    Raises:
+        NoKernelsError: when there is none.
+    """
+    if device == cpu.DEVICE:
+        return cpu
+    if device != "cuda":
+        raise NoKernelsError(f"there are none for {device}")
+    try:
+        from gacsnn.kernels import gpu
+    except ImportError as error:
+        raise NoKernelsError(f"Triton cannot be imported ({error})") from None
+    return gpu

@@ -66,14 +66,16 @@ def prepare() -> None:
         torch.cuda.synchronize()
     except BuildError:
         raise
-    except Exception as error:  # Triton says in many ways that there is no C compiler, header, driver or place for its cache
+    except (
+        Exception
+    ) as error:  # Triton says in many ways that there is no C compiler, header, driver or place for its cache
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise BuildError(f"Triton cannot compile or run a kernel ({said[0]})") from error
 
 
 def elements_kept(T: int, dtype: torch.dtype) -> int:
     """Elements of a tile of `lif_backward`, so that h of all its steps fits the registers."""
-    return (512 if T <= KEPT // 2 else 256) // (2 if dtype == torch.float64 else 1)
+    return TILE // (2 if T <= KEPT // 2 else 4) // (2 if dtype == torch.float64 else 1)
 
 
 def walked(x: Tensor, by_channel: bool = True, elements: int = TILE) -> tuple[Tensor, dict[str, Any]]:
