@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from blocks import BLOCKS, ORDERS, as_it_is, channels_last, passed, use
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gacsnn.kernels import cpu
 from gacsnn.kernels.fused import Fused
-from gacsnn.models import Block, create_model
+from gacsnn.models import create_model
 from gacsnn.neuron import LIF, NEURONS
 
 FUSED = Fused(cpu)
@@ -28,30 +29,6 @@ def neurons(draw: st.DrawFn) -> dict[str, Any]:
         "surrogate_width": draw(st.sampled_from([0.5, 1.0, 3.0])),
         "detach_reset": draw(st.booleans()),
     }
-
-
-def as_it_is(x: Tensor) -> Tensor:
-    return x
-
-
-def channels_last(x: Tensor) -> Tensor:
-    return x.movedim(2, -1).contiguous().movedim(-1, 2)
-
-
-def every_second(x: Tensor) -> Tensor:
-    return x.repeat_interleave(2, dim=-1)[..., ::2]
-
-
-def steps_inside(x: Tensor) -> Tensor:
-    return x.movedim(0, -1).contiguous().movedim(-1, 0)
-
-
-def one_step(x: Tensor) -> Tensor:
-    """All steps the same, and in one place."""
-    return x[:1].expand(x.shape)
-
-
-ORDERS: list[Callable[[Tensor], Tensor]] = [as_it_is, channels_last, every_second, steps_inside, one_step]
 
 
 @st.composite
@@ -83,26 +60,6 @@ def test_spikes_are_the_same_and_gradients_too(given: tuple[Tensor, Tensor], neu
     torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-12, atol=1e-12)
 
 
-BLOCKS: dict[str, Callable[..., Block]] = {
-    "identity": partial(Block, 12, 12, 1),
-    "wider": partial(Block, 5, 12, 1),
-    "smaller": partial(Block, 12, 20, 2),
-    "pooled shortcut": partial(Block, 12, 20, 2, pooled_shortcut=True),
-    "max pool": partial(Block, 12, 20, 2, max_pool=True),
-}
-
-
-def passed(block: nn.Module, x: Tensor, g: Tensor, again: bool = False) -> dict[str, Tensor]:
-    """Output, gradients and running statistics of a pass."""
-    x = x.detach().requires_grad_()
-    y = block(x)
-    if y.requires_grad:
-        y.backward(g.to(y.dtype)[:, :, :, : y.shape[3], : y.shape[4]])
-    gradients = {name: p.grad for name, p in block.named_parameters() if p.grad is not None}
-    inputs = {} if x.grad is None else {"x": x.grad}
-    return {"y": y.detach(), **inputs, **gradients, **dict(block.named_buffers())}
-
-
 @pytest.mark.parametrize("kind", BLOCKS)
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("order", [as_it_is, channels_last])
@@ -115,7 +72,7 @@ def test_a_block_is_the_same(kind: str, neuron: str, order: Callable[[Tensor], T
         nn.init.normal_(bn.bias, 0, 0.3)
     plain.train(training)
     fast = copy.deepcopy(plain)
-    use(fast)
+    use(fast, FUSED)
     inputs = plain.conv1.in_channels
     x, g = 3 * torch.randn(4, 3, inputs, 7, 6).double(), torch.randn(4, 3, plain.conv2.out_channels, 7, 6).double()
     expected, found = passed(plain, order(x), g), passed(fast, order(x), order(g))
@@ -128,16 +85,10 @@ def test_a_block_is_the_same(kind: str, neuron: str, order: Callable[[Tensor], T
         torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-9, msg=name)
 
 
-def use(model: nn.Module, kernels: Fused | None = FUSED) -> None:
-    for module in model.modules():
-        if isinstance(module, Block | LIF):
-            module.kernels = kernels
-
-
 def test_a_block_whose_layers_are_listened_to_is_the_same() -> None:
     torch.manual_seed(1)
     fast = BLOCKS["smaller"](neuron=LIF).double()
-    use(fast)
+    use(fast, FUSED)
     x, g = torch.randn(4, 2, 12, 6, 6).double(), torch.randn(4, 2, 20, 6, 6).double()
     heard = copy.deepcopy(fast)
     seen: dict[str, Tensor] = {}
@@ -190,7 +141,7 @@ def test_statistics_lose_no_digits_where_the_mean_is_large() -> None:
     x = 1000 + torch.randn(4, 8, 6, 9, 9)
     fast = BLOCKS["identity"](neuron=LIF)
     plain = copy.deepcopy(fast)
-    use(fast)
+    use(fast, FUSED)
     bn = nn.BatchNorm2d(6)
     ours = type(fast.bn1)(6)
     expected = bn.double()(x.double().flatten(0, 1))
