@@ -31,7 +31,7 @@ def channels(C, WIDTH: tl.constexpr):
 def rows(tile, ROWS: tl.constexpr, WIDE: tl.constexpr):
     """The rows of a tile, [ROWS, 1]; WIDE: a step has more elements than 32 bits can count."""
     if WIDE:
-        tile = tile.to(tl.int64)
+        tile = tl.full((), tile, tl.int64)
     return tile * ROWS + tl.arange(0, ROWS)[:, None]
 
 
@@ -257,7 +257,7 @@ def norm(
     count, repeats = tl.full((), count, tl.float64), tl.full((), repeats, tl.float64)
     eps, momentum = tl.full((), eps, tl.float64), tl.full((), momentum, tl.float64)
     if found is not None:
-        mean, variance = tl.load(found + c, mask=there, other=0), tl.load(found + C + c, mask=there, other=0)
+        mean, variance = tl.load(found + c, mask=there, other=0), tl.load(found + C + c, mask=there, other=1)
         if running_mean is not None:
             if count_at is not None:
                 count = tl.load(count_at)
@@ -270,7 +270,7 @@ def norm(
             tl.store(running_variance + c, new_variance.to(running_variance.dtype.element_ty), mask=there)
     else:
         mean = tl.load(running_mean + c, mask=there, other=0).to(tl.float64)
-        variance = tl.load(running_variance + c, mask=there, other=0).to(tl.float64)
+        variance = tl.load(running_variance + c, mask=there, other=1).to(tl.float64)
     inverse = 1 / tl.sqrt(variance + eps)
     scale = tl.load(weight + c, mask=there, other=0).to(tl.float64) * inverse
     shift = tl.load(bias + c, mask=there, other=0).to(tl.float64) - mean * scale
