@@ -36,7 +36,7 @@ DEVICE = "cuda"
 TYPES = {torch.float32: tl.float32, torch.float64: tl.float64, torch.bfloat16: tl.float32, torch.float16: tl.float32}
 
 # Elements of a tile: 8 a thread. Up to KEPT steps `lif_backward` has h of them all in registers, which is to read x once; its
-# tiles are smaller (`elements_kept`). Any number of steps cannot be, and to compute h again for each would take T * T / 2.
+# tiles are smaller (`elements_back`). Any number of steps cannot be, and to compute h again for each would take T * T / 2.
 TILE, KEPT = 1024, 8
 
 # The most channels side by side in a tile.
@@ -73,9 +73,10 @@ def prepare() -> None:
         raise BuildError(f"Triton cannot compile or run a kernel ({said[0]})") from error
 
 
-def elements_kept(T: int, dtype: torch.dtype) -> int:
-    """Elements of a tile of `lif_backward`, so that h of all its steps fits the registers."""
-    return TILE // (2 if T <= KEPT // 2 else 4) // (2 if dtype == torch.float64 else 1)
+def elements_back(T: int, dtype: torch.dtype) -> int:
+    """Elements of a tile of `lif_backward`, so that h of all its steps fits the registers where it is to stay there."""
+    small = 4 if KEPT // 2 < T <= KEPT else 2
+    return TILE // small // (2 if dtype == torch.float64 else 1)
 
 
 def walked(x: Tensor, by_channel: bool = True, elements: int = TILE) -> tuple[Tensor, dict[str, Any]]:
@@ -177,7 +178,7 @@ def lif_backward(
         sums = None if norm is None else torch.zeros(2, x.shape[2], dtype=torch.float64, device=x.device)
         return torch.zeros_like(x), sums
     kept = len(x) if len(x) <= KEPT else 0
-    x, walk = walked(x, norm is not None, elements_kept(len(x), x.dtype) if kept else TILE)
+    x, walk = walked(x, norm is not None, elements_back(len(x), x.dtype))
     given, added = in_order_of(x, of_spikes), in_order_of(x, more)
     assert given is not None
     out = given if own or given is not of_spikes else like(x)

@@ -49,7 +49,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=[(1024, 64, 1024), (64, 4, 3)], ids=["as it is", "small tiles"])
+@pytest.fixture(params=[(1024, 64, 1024), (64, 4, 3)], ids=["whole", "tiny"])
 def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As they are, and so small that a program has many, and a tensor many programs."""
     for name, value in zip(("TILE", "WIDTH", "PROGRAMS"), request.param, strict=True):
@@ -75,7 +75,7 @@ def neurons(draw: st.DrawFn) -> LIF:
 
 @st.composite
 def tensors(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A current, a gradient of its spikes, one more of its own, each in an order of its own; and a norm. Of eighths, in float64."""
+    """A current, gradients of its spikes and of itself, each in some order of memory; and a norm. Of eighths, in float64."""
     shape = [draw(st.integers(1, most)) for most in (12, 3, 9, 4, 5)]
     shape[1] -= draw(st.integers(0, 9)) == 0  # no image at all, perhaps
     seed = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
@@ -180,9 +180,7 @@ def test_norms_and_their_gradients_are_the_same(dtype: torch.dtype, channels: in
             near(ours.get_buffer(name), value.double(), dtype)
         assert ours.num_batches_tracked == bool(count)
         of_x, *of_parameters = cpu.gradients(sums, everywhere, expected, count, theirs)
-        found_of_x, *found_of_parameters = gpu.gradients(
-            sums.to(DEVICE), everywhere.to(DEVICE), made, on_device, ours
-        )
+        found_of_x, *found_of_parameters = gpu.gradients(sums.to(DEVICE), everywhere.to(DEVICE), made, on_device, ours)
         near(found_of_x, of_x, dtype)
         for one, other in zip(found_of_parameters, of_parameters, strict=True):
             assert one.dtype == dtype
@@ -240,10 +238,8 @@ def potentials(block: nn.Module, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("kind", "neuron", "T"), [("identity", "cifar", 4), ("smaller", "imagenet", 9), ("max pool", "paper", 2)]
 )
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_a_block_is_the_same(
-    kind: str, neuron: str, T: int, order: Any, training: bool, dtype: torch.dtype
-) -> None:
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+def test_a_block_is_the_same(kind: str, neuron: str, T: int, order: Any, training: bool, dtype: torch.dtype) -> None:
     """In float32 to rounding, of a block none of whose neurons is so near its threshold that rounding may make it fire."""
     margin, tolerance = (1e-9, 1e-9) if dtype == torch.float64 else (1e-5, 2e-5)
     for seed in range(100):
@@ -299,9 +295,7 @@ def test_sums_are_the_same_each_time() -> None:
     shape = (3, 4, 5, 4, 4) if INTERPRETED else (4, 64, 96, 32, 32)
     for order in (as_it_is, channels_last):
         x, norm = order(torch.randn(shape)).to(DEVICE), torch.rand(4, shape[2]).to(DEVICE)
-        results = [
-            (gpu.statistics(x), gpu.sums(x, norm, x), *gpu.lif_backward(x, LIF(), x, x, norm)) for _ in range(3)
-        ]
+        results = [(gpu.statistics(x), gpu.sums(x, norm, x), *gpu.lif_backward(x, LIF(), x, x, norm)) for _ in range(3)]
         for each in results[1:]:
             assert all(torch.equal(one, other) for one, other in zip(results[0], each, strict=True))
 
