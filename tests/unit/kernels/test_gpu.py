@@ -187,12 +187,18 @@ def test_norms_and_their_gradients_are_the_same(dtype: torch.dtype, channels: in
             near(one, other.double(), dtype)
 
 
-def test_constants_are_those_of_float64(tiles: None) -> None:
+@pytest.mark.parametrize("T", [4, 12])
+def test_constants_are_those_of_float64(tiles: None, T: int) -> None:
     torch.manual_seed(0)
-    x, g = torch.randn(2, 12, 2, 5, 3, 3, dtype=torch.float64)
-    neuron = LIF(decay=0.7, threshold=0.3, surrogate_width=0.9)
+    x, g = torch.randn(2, T, 2, 5, 3, 3, dtype=torch.float64)
+    norm, neuron = torch.rand(4, 5, dtype=torch.float64), LIF(decay=0.7, threshold=0.3, surrogate_width=0.9)
     assert torch.equal(gpu.lif(x.to(DEVICE), neuron).cpu(), cpu.lif(x, neuron))
-    near(gpu.lif_backward(x.to(DEVICE), neuron, g.to(DEVICE))[0], cpu.lif_backward(x, neuron, g)[0], torch.float64)
+    expected = cpu.lif_backward(x, neuron, g, None, norm)
+    found = gpu.lif_backward(x.to(DEVICE), neuron, g.to(DEVICE), None, norm.to(DEVICE))
+    for one, other in zip(found, expected, strict=True):
+        assert one is not None
+        assert other is not None
+        near(one, other, torch.float64)
 
 
 def test_statistics_lose_no_digits_where_the_mean_is_large(tiles: None) -> None:
