@@ -9,20 +9,8 @@ from torch.utils._pytree import tree_iter
 
 # Operations that only look at a tensor another way or give room for one, and convolutions.
 NOT_COUNTED = {
-    *(
-        "view",
-        "_unsafe_view",
-        "expand",
-        "as_strided",
-        "select",
-        "slice",
-        "transpose",
-        "permute",
-        "t",
-        "detach",
-        "alias",
-    ),
-    *("unsqueeze", "squeeze", "unbind", "split", "unflatten"),
+    *("view", "_unsafe_view", "expand", "as_strided", "select", "slice", "transpose", "permute", "t"),
+    *("detach", "alias", "unsqueeze", "squeeze", "unbind", "split", "unflatten"),
     *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"),
     *("convolution", "convolution_backward", "mkldnn_convolution", "cudnn_convolution"),
 }

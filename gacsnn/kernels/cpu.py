@@ -1,8 +1,7 @@
 """The CPU's kernels (`cpu.c`) as functions of tensors.
 
-Tensors are [T, B, C, ...], T first; each step is dense, with the channels before the image or after it. Steps may all be the
-same (an expanded tensor): they are not copied. A `norm` is a batch norm as it stands, rows of [4, C] in float64: mean,
-1 / deviation, scale and shift; x normalised is scale * x + shift.
+Tensors are [T, B, C, ...], T first, in the orders of `layout.py`. A `norm` is a batch norm as it stands, rows of [4, C] in
+float64: mean, 1 / deviation, scale and shift; x normalised is scale * x + shift.
 """
 
 import ctypes
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.kernels.build import shared_library
+from gacsnn.kernels.layout import dense, in_order_of, like
 from gacsnn.neuron import LIF
 
 DEVICE = "cpu"
@@ -90,43 +90,16 @@ def of_bn(bn: BatchNorm2d) -> BatchNorm:
     return BatchNorm(bn.eps, bn.momentum or 0, bn.repeats, bn.num_features, bn.weight.dtype == torch.float64)
 
 
-def step_layout(x: Tensor) -> int | None:
-    """S of `cpu.c`: the elements from one channel of a step to the next, or 1; None where a step is not dense."""
-    step = x[0]
-    if step.is_contiguous():
-        return step[0, 0].numel() if step.dim() > 2 else 1
-    return 1 if step.dim() == 4 and step.is_contiguous(memory_format=torch.channels_last) else None
-
-
 def walked(x: Tensor, norm: bool = True) -> tuple[Tensor, Shape]:
     """x as the kernels walk it, copied where it has to be, and how: by channel where there is a norm."""
+    x, S, stride = dense(x)
     T, elements = len(x), x[0].numel()
-    S = step_layout(x)
-    if S is None or (T > 1 and x.stride(0) not in (0, elements)):
-        x = x.contiguous()
-        S = step_layout(x)
-        assert S is not None
     channels = x.shape[2] if norm else 1
     length = max(16, min(MOST, IN_CACHE // T))
     if S == 1 and channels <= length:
         length -= length % channels
     threads = torch.get_num_threads() if T * elements >= SHARED else 1
-    return x, Shape(T, elements, channels, S if norm else 1, x.stride(0) if T > 1 else elements, length, threads)
-
-
-def like(x: Tensor) -> Tensor:
-    """An empty tensor with x's order of memory, all steps of its own."""
-    return torch.empty_strided(x.shape, (x[0].numel(), *x.stride()[1:]), dtype=x.dtype)
-
-
-def in_order_of(x: Tensor, other: Tensor | None) -> Tensor | None:
-    """The other tensor in x's order of memory, and of x's type."""
-    if other is None:
-        return None
-    wanted = (x[0].numel(), *x.stride()[1:])
-    if other.stride() == wanted and other.dtype == x.dtype:
-        return other
-    return like(x).copy_(other)
+    return x, Shape(T, elements, channels, S if norm else 1, stride, length, threads)
 
 
 def at(x: Tensor | None) -> int | None:

@@ -19,7 +19,7 @@ from gacsnn.data.normalise import Normalise
 from gacsnn.data.splits import Splits
 from gacsnn.encoders import GAC
 from gacsnn.errors import InputError, other_steps
-from gacsnn.kernels.choice import NoKernelsError, fused
+from gacsnn.kernels.choice import NoKernelsError, automatic, fused
 from gacsnn.kernels.fused import Fused
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import NEURONS
@@ -98,7 +98,8 @@ def kernels_for(machine: Machine, options: Hardware) -> Fused | None:
     if options.kernels == "plain":
         return None
     try:
-        return fused(machine.device.type, PRECISIONS[machine.precision])
+        choose = fused if options.kernels == "fused" else automatic
+        return choose(machine.device.type, PRECISIONS[machine.precision])
     except NoKernelsError as error:
         if options.kernels == "fused":
             raise InputError(f"hardware.kernels=fused: {error}; hardware.kernels=plain does without") from None

@@ -4,11 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
 from gacsnn.kernels import build
 from gacsnn.kernels.build import BuildError, shared_library
-from gacsnn.kernels.choice import NoKernelsError, fused
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +48,3 @@ def test_a_compiler_that_fails_is_named_and_leaves_nothing(tmp_path: Path, monke
     with pytest.raises(BuildError, match="cc fails: cannot do that"):
         build.shared_library()
     assert list((tmp_path / "cache" / "gacsnn").iterdir()) == []
-
-
-def test_there_are_none_for_other_devices_and_types() -> None:
-    with pytest.raises(NoKernelsError, match="none for meta"):
-        fused("meta", torch.float32)
-    with pytest.raises(NoKernelsError, match="none for float16 on cpu"):
-        fused("cpu", torch.float16)

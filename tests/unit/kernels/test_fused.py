@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from blocks import BLOCKS, ORDERS, as_it_is, channels_last, passed, use
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.benchmark.counted import saved_bytes
 from gacsnn.kernels import cpu
 from gacsnn.kernels.fused import Fused
-from gacsnn.models import Block, create_model
+from gacsnn.models import create_model
 from gacsnn.neuron import LIF, NEURONS
 
 FUSED = Fused(cpu)
@@ -30,30 +31,6 @@ def neurons(draw: st.DrawFn) -> dict[str, Any]:
         "surrogate_width": draw(st.sampled_from([0.5, 1.0, 3.0])),
         "detach_reset": draw(st.booleans()),
     }
-
-
-def as_it_is(x: Tensor) -> Tensor:
-    return x
-
-
-def channels_last(x: Tensor) -> Tensor:
-    return x.movedim(2, -1).contiguous().movedim(-1, 2)
-
-
-def every_second(x: Tensor) -> Tensor:
-    return x.repeat_interleave(2, dim=-1)[..., ::2]
-
-
-def steps_inside(x: Tensor) -> Tensor:
-    return x.movedim(0, -1).contiguous().movedim(-1, 0)
-
-
-def one_step(x: Tensor) -> Tensor:
-    """All steps the same, and in one place."""
-    return x[:1].expand(x.shape)
-
-
-ORDERS: list[Callable[[Tensor], Tensor]] = [as_it_is, channels_last, every_second, steps_inside, one_step]
 
 
 @st.composite
@@ -98,26 +75,6 @@ def test_the_membrane_potential_is_rounded_once_as_torch_does() -> None:
         assert cpu.lif(x[:, i].view(2, 1, 1, 1, 1), lif)[1].item() == (once[i] > twice[i])
 
 
-BLOCKS: dict[str, Callable[..., Block]] = {
-    "identity": partial(Block, 12, 12, 1),
-    "wider": partial(Block, 5, 12, 1),
-    "smaller": partial(Block, 12, 20, 2),
-    "pooled shortcut": partial(Block, 12, 20, 2, pooled_shortcut=True),
-    "max pool": partial(Block, 12, 20, 2, max_pool=True),
-}
-
-
-def passed(block: nn.Module, x: Tensor, g: Tensor) -> dict[str, Tensor]:
-    """Output, gradients and running statistics of a pass."""
-    x = x.detach().requires_grad_()
-    y = block(x)
-    if y.requires_grad:
-        y.backward(g.to(y.dtype)[:, :, :, : y.shape[3], : y.shape[4]])
-    gradients = {name: p.grad for name, p in block.named_parameters() if p.grad is not None}
-    inputs = {} if x.grad is None else {"x": x.grad}
-    return {"y": y.detach(), **inputs, **gradients, **dict(block.named_buffers())}
-
-
 @pytest.mark.parametrize("kind", BLOCKS)
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("order", [as_it_is, channels_last])
@@ -130,7 +87,7 @@ def test_a_block_is_the_same(kind: str, neuron: str, order: Callable[[Tensor], T
         nn.init.normal_(bn.bias, 0, 0.3)
     plain.train(training)
     fast = copy.deepcopy(plain)
-    use(fast)
+    use(fast, FUSED)
     inputs = plain.conv1.in_channels
     x, g = 3 * torch.randn(4, 3, inputs, 7, 6).double(), torch.randn(4, 3, plain.conv2.out_channels, 7, 6).double()
     expected, found = passed(plain, order(x), g), passed(fast, order(x), order(g))
@@ -143,16 +100,10 @@ def test_a_block_is_the_same(kind: str, neuron: str, order: Callable[[Tensor], T
         torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-9, msg=name)
 
 
-def use(model: nn.Module, kernels: Fused | None = FUSED) -> None:
-    for module in model.modules():
-        if isinstance(module, Block | LIF):
-            module.kernels = kernels
-
-
 def test_a_block_whose_layers_are_listened_to_is_the_same() -> None:
     torch.manual_seed(1)
     fast = BLOCKS["smaller"](neuron=LIF).double()
-    use(fast)
+    use(fast, FUSED)
     x, g = torch.randn(4, 2, 12, 6, 6).double(), torch.randn(4, 2, 20, 6, 6).double()
     heard = copy.deepcopy(fast)
     seen: dict[str, Tensor] = {}

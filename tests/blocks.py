@@ -1,0 +1,60 @@
+"""What tests of fast paths pass through: currents in every order of memory, blocks of every kind."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+from gacsnn.kernels.fused import Fused
+from gacsnn.models import Block
+from gacsnn.neuron import LIF
+
+
+def as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.movedim(2, -1).contiguous().movedim(-1, 2)
+
+
+def every_second(x: Tensor) -> Tensor:
+    return x.repeat_interleave(2, dim=-1)[..., ::2]
+
+
+def steps_inside(x: Tensor) -> Tensor:
+    return x.movedim(0, -1).contiguous().movedim(-1, 0)
+
+
+def one_step(x: Tensor) -> Tensor:
+    """All steps the same, and in one place."""
+    return x[:1].expand(x.shape)
+
+
+ORDERS: list[Callable[[Tensor], Tensor]] = [as_it_is, channels_last, every_second, steps_inside, one_step]
+
+
+BLOCKS: dict[str, Callable[..., Block]] = {
+    "identity": partial(Block, 12, 12, 1),
+    "wider": partial(Block, 5, 12, 1),
+    "smaller": partial(Block, 12, 20, 2),
+    "pooled shortcut": partial(Block, 12, 20, 2, pooled_shortcut=True),
+    "max pool": partial(Block, 12, 20, 2, max_pool=True),
+}
+
+
+def passed(block: nn.Module, x: Tensor, g: Tensor) -> dict[str, Tensor]:
+    """Output, gradients and running statistics of a pass."""
+    x = x.detach().requires_grad_()
+    y = block(x)
+    if y.requires_grad:
+        y.backward(g.to(y.dtype)[:, :, :, : y.shape[3], : y.shape[4]])
+    gradients = {name: p.grad for name, p in block.named_parameters() if p.grad is not None}
+    inputs = {} if x.grad is None else {"x": x.grad}
+    return {"y": y.detach(), **inputs, **gradients, **dict(block.named_buffers())}
+
+
+def use(model: nn.Module, kernels: Fused | None) -> None:
+    for module in model.modules():
+        if isinstance(module, Block | LIF):
+            module.kernels = kernels
