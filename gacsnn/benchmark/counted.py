@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-# Operations that only look at a tensor another way or give room for one, and convolutions.
-NOT_COUNTED = {
+# Operations that only look at a tensor another way, or give room for one.
+VIEWS = {
     *("view", "_unsafe_view", "expand", "as_strided", "select", "slice", "transpose", "permute", "t"),
     *("detach", "alias", "unsqueeze", "squeeze", "unbind", "split", "unflatten"),
     *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"),
-    *("convolution", "convolution_backward", "mkldnn_convolution", "cudnn_convolution"),
 }
+CONVOLUTIONS = {"convolution", "convolution_backward", "mkldnn_convolution", "cudnn_convolution"}
 
 
 def saved_bytes(model: nn.Module, images: Tensor, forward: Any) -> int:
@@ -35,23 +35,25 @@ def saved_bytes(model: nn.Module, images: Tensor, forward: Any) -> int:
 
 
 class Moved(TorchDispatchMode):
-    """Bytes that operations read and write while the context lasts: each tensor that they take or give, once an operation.
+    """Operations while the context lasts, and the bytes that they read and write: each tensor that they take or give, once.
 
-    Convolutions are left out. Kernels of ours are no operations of torch's: `watched` has them counted here.
+    Of convolutions the bytes are left out. Kernels of ours are no operations of torch's: `watched` has them counted here.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.bytes = 0
+        self.bytes = self.operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        if func.overloadpacket.__name__ not in NOT_COUNTED:
-            self.add(args, kwargs, made)
+        name = func.overloadpacket.__name__
+        if name not in VIEWS:
+            self.add(*(() if name in CONVOLUTIONS else (args, kwargs, made)))
         return made
 
     def add(self, *values: Any) -> None:
-        """Count the tensors among these; an expanded one is as large as its memory."""
+        """Count an operation and the tensors among these; an expanded one is as large as its memory."""
+        self.operations += 1
         for x in tree_iter(values):
             if isinstance(x, Tensor):
                 self.bytes += min(x.numel() * x.element_size(), x.untyped_storage().nbytes())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from gacsnn.models import SpikingResNet
 
@@ -47,6 +48,12 @@ class Floor:
         for layer, x in zip(self.layers, self.inputs, strict=True):
             x.grad = None
             layer.zero_grad(set_to_none=True)
+
+    def flops(self) -> int:
+        """Of a step, forward and backward; a multiplication and its addition are two."""
+        with FlopCounterMode(display=False) as counter:
+            self.step()
+        return counter.get_total_flops()
 
 
 def calls(model: SpikingResNet, images: Tensor) -> list[tuple[nn.Module, torch.Size, bool]]:

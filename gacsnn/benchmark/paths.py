@@ -19,11 +19,13 @@ from gacsnn.training.optim import make_optimizer
 
 @dataclass(frozen=True)
 class Counted:
-    """Bytes of a training step: kept for the backward pass, moved outside convolutions, and the most at once."""
+    """Of a training step: bytes kept for the backward pass, moved outside convolutions, and the most at once; and operations,
+    those of the optimizer aside."""
 
     saved: int
     moved: int
     peak: int
+    operations: int
 
 
 class Path:
@@ -63,17 +65,13 @@ class Path:
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         saved = saved_bytes(self.network, self.images, self.logits)
-        moved = self.moved()
+        with Moved() as moved, watched(self.network, moved):
+            self.gradients()
         self.optimizer.zero_grad(set_to_none=True)
         with Peak() as peak:
             self.gradients()
         self.optimizer.zero_grad(set_to_none=True)
-        return Counted(saved, moved, peak.peak)
-
-    def moved(self) -> int:
-        with Moved() as moved, watched(self.network, moved):
-            self.gradients()
-        return moved.bytes
+        return Counted(saved, moved.bytes, peak.peak, moved.operations)
 
 
 @contextmanager

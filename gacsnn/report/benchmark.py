@@ -5,9 +5,21 @@ from typing import Any
 
 from gacsnn.report.table import Align, text
 
-HEADERS = ("", "path", "precision", "images/s", "ms", "x plain", "of floor", "saved MiB", "moved MiB", "peak MiB")
+HEADERS = (
+    "",
+    "path",
+    "precision",
+    "images/s",
+    "ms",
+    "x plain",
+    "of floor",
+    "saved MiB",
+    "moved MiB",
+    "peak MiB",
+    "operations",
+)
 LEFT, RIGHT = "left", "right"
-ALIGN: list[Align] = [LEFT, LEFT, LEFT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT]
+ALIGN: list[Align] = [LEFT, LEFT, LEFT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT]
 MIB = 2**20
 
 
@@ -24,12 +36,13 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{times[row['phase'], 'plain'] / row['seconds']:.2f}",
             f"{row['seconds'] / times[row['phase'], 'floor']:.2f}",
             *(mib(row[name]) for name in ("saved_bytes_per_image", "moved_bytes_per_image", "peak_memory_bytes")),
+            "" if row["operations"] is None else f"{row['operations']:,}",
         )
         for row in rows
     ]
     return [
         *text(cells, HEADERS, ALIGN),
-        "saved for the backward pass, and moved through memory outside convolutions: of an image; peak: of a step",
+        "saved for the backward pass, and moved through memory outside convolutions: of an image; peak, operations: of a step",
     ]
 
 

@@ -81,7 +81,8 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
     model.use(kernels)
     paths["auto"] = Path(model, config, machine, images, labels)
     rounds = config.task.rounds
-    counted = {path: asdict(each.counted()) for path, each in paths.items()}
+    counted: dict[str, dict[str, int]] = {path: asdict(each.counted()) for path, each in paths.items()}
+    counted |= {path: {"flops": each.flops()} for path, each in floors.items()}
     train = seconds(
         {**{path: each.step for path, each in paths.items()}, **{path: each.step for path, each in floors.items()}},
         rounds, config.batch_size, machine.device, "training steps",
@@ -119,6 +120,9 @@ def row(config: Config, path: str, phase: str, precision: str, step: float, memo
         "images_per_second": images / step,
         "seconds": step,
         "peak_memory_bytes": memory.get("peak"),
-        "saved_bytes_per_image": memory["saved"] / images if memory else None,
-        "moved_bytes_per_image": memory["moved"] / images if memory else None,
+        "operations": memory.get("operations"),
+        **{
+            f"{name}_per_image": memory[of] / images if of in memory else None
+            for name, of in (("saved_bytes", "saved"), ("moved_bytes", "moved"), ("flops", "flops"))
+        },
     }

@@ -1,6 +1,7 @@
 """The paths of task=benchmark: that they compute the same, and that what is counted of them is right."""
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +56,12 @@ def test_the_floor_has_each_convolution_and_the_head_once() -> None:
     assert shapes[model.stages[0][0].conv1][0] == 3 * 4
     floor = Floor(model, images, torch.float32, torch.channels_last)
     assert [x.requires_grad for x in floor.inputs].count(False) == 1
-    floor.step()
+    forward = sum(
+        2 * math.prod(y.shape) * math.prod(layer.weight.shape[1:])
+        for (layer, _, _), y in zip(calls(model, images), floor.forward(), strict=True)
+    )
+    of_images = 2 * math.prod(floor.forward()[0].shape) * math.prod(model.encoder.stem[0].weight.shape[1:])
+    assert floor.flops() == 3 * forward - of_images  # images want no gradient
     assert all(x.grad is None for x in floor.inputs)
 
 
@@ -74,10 +80,13 @@ def test_what_is_moved_is_what_is_read_and_written() -> None:
         torch.empty(1000)
         x[:1].clone().expand(50).exp()
     assert moved.bytes == (400 + 400) + (4 + 4) + (4 + 200)
+    assert moved.operations == 3
     with Moved() as moved:
         torch.conv2d(torch.rand(1, 1, 5, 5), torch.rand(1, 1, 3, 3))
     assert moved.bytes == 4 * (25 + 9)  # to draw them
+    assert moved.operations == 3
     current = torch.rand(4, 2, 3, 5, 5)
     with Moved() as moved:
         moved.watched(cpu).lif(current, LIF())
     assert moved.bytes == 2 * 4 * current.numel()
+    assert moved.operations == 1
