@@ -132,13 +132,14 @@ def command_line() -> int:
     from gacsnn.sweep.help import sweep_help
     from gacsnn.sweep.mistakes import one_line
     from gacsnn.sweep.plugin import register
-    from gacsnn.sweep.typed import read
+    from gacsnn.sweep.typed import quoted_letters, read
 
     register(check_job)
     OmegaConf.register_resolver("gacsnn.options", lambda _root_: options_help(plain_values(_root_)), replace=True)
     OmegaConf.register_resolver("gacsnn.sweep", sweep_help, replace=True)
     try:
         check_working_folder()
+        sys.argv[1:] = map(quoted_letters, sys.argv[1:])
         typed = read(sys.argv[1:])
         if typed.multirun and this_rank().size > 1:
             raise InputError(

@@ -7,7 +7,7 @@ from gacsnn.runtime.console import speak
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.runtime.signals import imported
-from gacsnn.tasks.checks import again, check_normalised, checked
+from gacsnn.tasks.checks import again, check_names, check_normalised, checked
 from gacsnn.tasks.least import large_for_gpu
 
 # What `task=NAME` runs: a module with `run(config, overridden, on_epoch_end)`, imported when it is asked for.
@@ -72,5 +72,6 @@ def check(config: Config, overridden: Collection[str] | None) -> tuple[Config, C
         InputError: for what can be known to be wrong without torch. Nothing is written.
     """
     check_normalised(config, overridden)
+    check_names(config)
     config, overridden = again(config, overridden)
     return checked(config, overridden), overridden

@@ -16,6 +16,7 @@ from gacsnn.report.seeds import mean_of
 from gacsnn.report.table import Align, Style, text, write_csv
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
+from gacsnn.runtime.run_dir import unwritable
 
 # Figures of a result that a row has means and deviations of, in `table.csv`.
 FIGURES = (
@@ -34,7 +35,8 @@ def show(folders: Sequence[Path], target: Path | None, tolerance: float | None) 
     Returns the number of rows, of runs, and of what was left out.
 
     Raises:
-        InputError: when there is no run, or nothing to hold against a published figure where a tolerance is given.
+        InputError: when there is no run or no folder to write to, or nothing to hold against a published figure where a
+            tolerance is given.
         MissedError: when a row is more than `tolerance` percentage points below its published figure.
     """
     runs, left_out = collect(folders)
@@ -42,7 +44,10 @@ def show(folders: Sequence[Path], target: Path | None, tolerance: float | None) 
     if tolerance is not None and not any(published(row) for row in rows):
         raise InputError(f"report.tolerance={tolerance:g}: no row here has a published figure to hold it against")
     target = target or folders[0] / "report"
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(target, error.strerror or str(error)) from None
     if rows:
         write(rows, left_out, target)
         figures.save(target / "curves.png", lambda axes: figures.curves(axes, curves_of(rows)), (7.2, 4.4))

@@ -32,7 +32,7 @@ def collect(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
     """All runs in the folders, however deep, each once.
 
     Raises:
-        InputError: when a folder is not there, or nothing in any of them is a run.
+        InputError: when a folder is not there or is a run that cannot be read, or nothing in any of them is a run.
     """
     runs: dict[Path, Run | LeftOut] = {}
     folders = list(folders)
@@ -40,6 +40,8 @@ def collect(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
         if not folder.is_dir():
             raise InputError(f"runs={folder}: no such folder")
         for path in run_directories(folder):
+            if path == folder:
+                check_readable(folder)
             if path.resolve() not in runs:
                 runs[path.resolve()] = read(path)
     if not runs:
@@ -55,6 +57,17 @@ def run_directories(folder: Path) -> Iterator[Path]:
         if "config.yaml" in files:
             folders.clear()
             yield Path(path)
+
+
+def check_readable(path: Path) -> None:
+    """Raises InputError for a run that was named, and is damaged; one that was found in a folder is left out."""
+    run_dir = RunDirectory(path)
+    try:
+        run_dir.read_config()
+        run_dir.read_result()
+        run_dir.read_metrics()
+    except InputError as error:
+        raise InputError(f"runs={path}: {error}") from None
 
 
 def read(path: Path) -> Run | LeftOut:

@@ -13,6 +13,9 @@ from gacsnn.runtime.signals import uninterrupted
 # In a folder that was taken over from a process of which nothing was heard: says who has it, to that process if it lives.
 TAKEN_OVER = ".taken_over"
 
+# Bytes of a name, on every usual file system.
+LONGEST = 255
+
 
 def check_ours(folder: Path) -> None:
     """Raises TakenOverError when a folder was taken over."""
@@ -101,11 +104,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_name(option: str, path: Path) -> None:
-    """Raises InputError for what no file system takes as a path."""
+    """Raises InputError for what no file system takes as a path, be it that a part is not there yet."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return
+        for part in path.parts:
+            if len(os.fsencode(part)) > LONGEST:
+                raise InputError(
+                    f"{option}={path}: is no path that there could be (a name of over {LONGEST} bytes)"
+                ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{option}={path}: is no path that there could be ({reason})") from None

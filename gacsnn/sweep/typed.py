@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 
 from gacsnn.config.schema import variants
 from gacsnn.errors import InputError
+from gacsnn.runtime.files import check_name
 from gacsnn.sweep.mistakes import WHOLE, one_line, unknown_flag
 
 # Choices below hydra/, which are written with slashes.
@@ -21,6 +22,10 @@ HYDRA_GROUPS = ("hydra.launcher", "hydra.sweeper", "hydra.sweeper.pruner", "hydr
 
 # A number with a plus before it, alone or one of several: YAML takes it for the number.
 PLUS = re.compile(r"(?:^|[,(\[])\s*(\+(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(?=$|[,)\]])", re.IGNORECASE)
+
+
+# A value without quotes, lists, functions or references.
+BARE = re.compile(r"""[^=]+=[^"'\\\[\]{}(),$=]+""")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,14 @@ def read(arguments: Sequence[str]) -> Typed:
         if not typed.multirun and flags.cfg is None:
             check_is_no_sweep(override)
     return typed
+
+
+def quoted_letters(argument: str) -> str:
+    """`output_dir=été` as Hydra reads it, which wants quotes for letters beyond ASCII."""
+    if argument.isascii() or not BARE.fullmatch(argument):
+        return argument
+    key, _, value = argument.partition("=")
+    return f"{key}='{value}'"
 
 
 def read_flags(arguments: Sequence[str]) -> Namespace:
@@ -131,6 +144,8 @@ def check_override(override: Override) -> None:
         raise InputError(f"{given}: is a group of options, and cannot be left out; name the one that is to be null")
     if key == "hydra.sweep.dir" and not str(value).strip():
         raise InputError(f"{given}: should be a folder; left out, it is one below multirun/")
+    if key == "hydra.sweep.dir":
+        check_name(key, Path(str(value)))
     if override.is_sweep_override() and (unknown := sorted(set(getattr(value, "tags", ())) - {"log"})):
         raise InputError(
             f"{given}: tag({unknown[0]}, ...) is none that a search knows; there is tag(log, interval(a, b))"

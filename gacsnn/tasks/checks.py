@@ -87,6 +87,15 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
     return config
 
 
+def check_names(config: Config) -> None:
+    """Raises InputError for a file or folder that cannot have the name that it is given, before anything looks for it."""
+    runs = [config.runs] if isinstance(config.runs, str) else config.runs or []
+    named = [(name, getattr(config, name)) for name in ("output_dir", "resume", "checkpoint", "rerun", "study")]
+    for name, path in (*named, *(("runs", run) for run in runs)):
+        if path is not None:
+            check_name(name, Path(path))
+
+
 def check_normalised(config: Config, overridden: Collection[str] | None) -> None:
     """Raises InputError for a mean or a deviation that was given, and an encoder that takes pixels as they are."""
     given = [name for name in ("mean", "std") if f"dataset.{name}" in (overridden or ())]

@@ -133,7 +133,7 @@ CASES = [
         Case(NEW, "mine", prepare=put(b"precious", f"mine/{name}"))
         for name in (
             *("config.yaml", "metrics.jsonl", "result.json", "report.html", "energy.csv"),
-            *("checkpoints/best.pt", "checkpoints/last.pt", "checkpoints/mine.txt", "tensorboard/mine", "study.json"),
+            *("checkpoints/best.pt", "checkpoints/last.pt", "checkpoints/mine.txt", "tensorboard/mine"),
         )
     ),
     *(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import Launch, config, pixels_of, read_csv, refused
 
+from gacsnn.errors import InputError
 from gacsnn.models import create_model
 from gacsnn.report.paper import MissedError, show
 from gacsnn.report.published import known, published
@@ -231,3 +232,24 @@ def test_folders_within_folders_are_found_once(tmp_path: Path, write: Write) -> 
     runs, left_out = collect([tmp_path, tmp_path / "runs" / "a"])
     assert (len(runs), left_out) == (2, [])
     assert json.loads((runs[0].path / "result.json").read_text()) == runs[0].result
+
+
+def test_a_damaged_run_is_left_out_where_it_was_found_and_refused_where_it_was_named(
+    tmp_path: Path, write: Write
+) -> None:
+    write("a", *CIFAR)
+    write("b", *CIFAR, "seed=1")
+    damaged = tmp_path / "runs" / "b"
+    (damaged / "result.json").write_text("{")
+    runs, left_out = collect([tmp_path])
+    assert (len(runs), [left.path for left in left_out]) == (1, [damaged])
+    with pytest.raises(InputError, match=r"^runs=.*b: .*result\.json is damaged"):
+        collect([tmp_path, damaged])
+
+
+def test_a_file_in_the_tables_place_is_left_as_it_is(tmp_path: Path, write: Write) -> None:
+    write("a", *CIFAR)
+    (tmp_path / "mine").write_text("notes")
+    with pytest.raises(InputError, match=r"mine: cannot be written \(File exists\); give another folder"):
+        show([tmp_path], tmp_path / "mine", None)
+    assert (tmp_path / "mine").read_text() == "notes"

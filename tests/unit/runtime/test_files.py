@@ -6,7 +6,8 @@ from typing import IO
 
 import pytest
 
-from gacsnn.runtime.files import write_text, write_whole
+from gacsnn.errors import InputError
+from gacsnn.runtime.files import check_name, write_text, write_whole
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
@@ -60,3 +61,14 @@ def test_ctrl_c_while_a_file_is_written_comes_after_it(tmp_path: Path) -> None:
         write_whole(tmp_path / "file", slow)
     assert (tmp_path / "file").read_bytes() == b"first half, second half"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", [256 * "x", f"new/{256 * 'x'}/run", 128 * "é", 100 * f"{50 * 'x'}/", "a\0b"])
+def test_what_can_be_no_path_is_refused_before_its_folders_are_there(name: str) -> None:
+    with pytest.raises(InputError, match=r"^output_dir=.*: is no path that there could be"):
+        check_name("output_dir", Path(name))
+
+
+@pytest.mark.parametrize("name", [255 * "x", "new/run", "été", "setup.cfg/run", ""])
+def test_what_can_be_a_path_is_none_yet_or_is_one(name: str) -> None:
+    check_name("output_dir", Path(name))
