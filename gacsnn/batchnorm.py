@@ -1,7 +1,5 @@
 """Batch norm over all that is computed in a step, on however many processes; torch's own SyncBatchNorm refuses CPU tensors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,6 +24,15 @@ class BatchNorm2d(nn.BatchNorm2d):
         self.synchronised = False
 
     def forward(self, input: Tensor) -> Tensor:
+        if len(input) != 1:
+            return self.normalised(input)
+        # On a CPU torch 2.14 misreads one frame, or its gradient, whose strides are those of a view of [1, 1, ...].
+        output = self.normalised(input.contiguous())
+        if output.requires_grad:
+            output.register_hook(torch.Tensor.contiguous)
+        return output
+
+    def normalised(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
         if self.synchronised:
@@ -78,7 +85,15 @@ def synchronise(model: nn.Module) -> None:
 
 
 class _Again:
+    """A context that may be entered again, as checkpoints are where the graph is kept for a second backward pass."""
+
     passing = False
+
+    def __enter__(self) -> None:
+        self.passing = True
+
+    def __exit__(self, *_: object) -> None:
+        self.passing = False
 
 
 _again = _Again()
@@ -89,14 +104,9 @@ def is_again() -> bool:
     return _again.passing
 
 
-@contextmanager
-def again() -> Iterator[None]:
+def again() -> _Again:
     """A forward pass done once more, for its gradients: running statistics have had this batch already."""
-    _again.passing = True
-    try:
-        yield
-    finally:
-        _again.passing = False
+    return _again
 
 
 class SynchronisedBatchNorm(torch.autograd.Function):

@@ -336,7 +336,7 @@ void F(statistics)(const ELEMENT *x, double *found, double *parts, const Shape *
     for (long c = 0; c < C; c++) {
         const double apart = found[c] / n, variance = found[C + c] / n - apart * apart;
         found[c] = about[c] + apart;
-        found[C + c] = variance > 0 ? variance : 0;
+        found[C + c] = variance < 0 ? 0 : variance; /* none stays none */
     }
     free(about);
 }

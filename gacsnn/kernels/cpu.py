@@ -87,6 +87,13 @@ def of_lif(lif: LIF) -> Neuron:
 
 
 def of_bn(bn: BatchNorm2d) -> BatchNorm:
+    """Raises TypeError for parameters or statistics that `cpu.c` would not read as they are."""
+    types = {x.dtype for x in (bn.weight, bn.bias, bn.running_mean, bn.running_var) if x is not None}
+    if types not in ({torch.float32}, {torch.float64}):
+        found = ", ".join(sorted(map(str, types)))
+        raise TypeError(
+            f"batch norm's parameters and statistics should be float32 or float64, all of them, not {found}"
+        )
     return BatchNorm(bn.eps, bn.momentum or 0, bn.repeats, bn.num_features, bn.weight.dtype == torch.float64)
 
 

@@ -4,12 +4,17 @@ What is kept for the backward pass is what a convolution or a block gave: spikes
 are computed again from it. Batch statistics are those of `batchnorm.py`, over all processes where that says so.
 """
 
+# What @once_differentiable makes takes its context by position alone.
+# pyright: reportIncompatibleMethodOverride=false
+
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from gacsnn.batchnorm import BatchNorm2d, is_again
 from gacsnn.encoders import per_frame
@@ -54,7 +59,7 @@ def normalisation_gradients(
     sums: Tensor, norm: Tensor, count: float | Tensor, bn: BatchNorm2d, kernels: ModuleType
 ) -> tuple[Tensor, Tensor, Tensor]:
     everywhere = sums
-    if bn.synchronised and bn.training:
+    if isinstance(count, Tensor):  # the statistics were those of all, whatever has become of the layer since
         everywhere = sums.clone()
         dist.all_reduce(everywhere)
     return kernels.gradients(sums, everywhere, norm, count, bn)
@@ -90,6 +95,7 @@ class LIFSpikes(torch.autograd.Function):
         return kernels.lif(x, lif)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
         lif, kernels = ctx.made
@@ -109,6 +115,7 @@ class LIFConv(torch.autograd.Function):
         return convolve(kernels.lif(x, lif).to(weight.dtype), weight, conv), x.view_as(x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         lif, conv, kernels = ctx.made
@@ -134,6 +141,7 @@ class BNLIFConv(torch.autograd.Function):
         return convolve(kernels.lif(x, lif, norm).to(weight.dtype), weight, conv)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, norm = ctx.saved_tensors
         (bn, lif, conv), kernels = ctx.made
@@ -164,6 +172,7 @@ class BNAdd(torch.autograd.Function):
         return kernels.normalised(x, norm, shortcut)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, norm = ctx.saved_tensors
         bn, shortcut, kernels = ctx.made
@@ -175,18 +184,22 @@ class BNAdd(torch.autograd.Function):
 class Fused:
     """The steps of a network by a backend's kernels; what `models.py` and `neuron.py` call where they have been given one.
 
-    Layers are those of the network. Where somebody listens to one (a forward hook), it is called as a module, and more is kept.
+    Layers are those of the network. Where somebody listens to a LIF or a convolution (a forward hook), it is called as a module,
+    and more is kept; batch norms are not called.
     """
 
     def __init__(self, kernels: Any) -> None:
         self.kernels = kernels
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return of_backend, (self.kernels.__name__,)
+
     def __deepcopy__(self, _memo: dict[int, Any]) -> "Fused":
         return self
 
     def serves(self, x: Tensor) -> bool:
-        """Whether there are kernels for such a tensor."""
-        return x.dtype in self.kernels.TYPES and x.device.type == self.kernels.DEVICE
+        """Whether there are kernels for such a tensor, and for what a convolution makes of it."""
+        return x.device.type == self.kernels.DEVICE and {x.dtype, autocast_type(x)} <= self.kernels.TYPES.keys()
 
     def spikes(self, x: Tensor, lif: LIF, norm: Tensor | None = None) -> Tensor:
         """[T, B, ...] -> spikes; with a norm, which has no gradient here, of the normalised current."""
@@ -212,5 +225,10 @@ class Fused:
         return BNAdd.apply(x, bn.weight, bn.bias, shortcut, bn, self.kernels)
 
 
+def of_backend(name: str) -> Fused:
+    """Unpickles one."""
+    return Fused(import_module(name))
+
+
 def listened(*modules: nn.Module) -> bool:
-    return any(module._forward_hooks for module in modules)
+    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)

@@ -59,6 +59,8 @@ def prepare() -> None:
         BuildError: when that cannot be.
     """
     try:
+        if torch.version.hip:
+            raise BuildError("they are for NVIDIA's GPUs")
         capability = torch.cuda.get_device_capability()
         if capability < CAPABILITY:
             raise BuildError(f"the GPU is of compute capability {'.'.join(map(str, capability))}, and 8.0 is needed")
@@ -66,15 +68,18 @@ def prepare() -> None:
         torch.cuda.synchronize()
     except BuildError:
         raise
-    except (
-        Exception
-    ) as error:  # Triton says in many ways that there is no C compiler, header, driver or place for its cache
+    # Triton says in many ways that there is no C compiler, header, driver or place for its cache.
+    except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise BuildError(f"Triton cannot compile or run a kernel ({said[0]})") from error
 
 
 def elements_back(T: int, dtype: torch.dtype) -> int:
-    """Elements of a tile of `lif_backward`, so that h of all its steps fits the registers where it is to stay there."""
+    """Elements of a tile of `lif_backward`, so that h of all its steps fits the registers where it is to stay there.
+
+    At least one for each thread of a program (128): else several threads have the same element, and where a gradient is written
+    over in place, one would read what another has written.
+    """
     small = 4 if KEPT // 2 < T <= KEPT else 2
     return TILE // small // (2 if dtype == torch.float64 else 1)
 

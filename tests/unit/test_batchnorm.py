@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
@@ -321,3 +322,19 @@ def test_alone_a_pass_done_again_leaves_the_running_statistics(repeats: int) -> 
 def test_alone_one_value_a_channel_is_refused(repeats: int) -> None:
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         BatchNorm2d(2, repeats)(torch.ones(1, 2, 1, 1))
+
+
+def test_one_frame_and_its_gradient_are_read_as_they_lie() -> None:
+    """Of a view of [T, B, ...] with channels last the first stride is no dense frame's, and torch 2.14 took others for it."""
+    torch.manual_seed(0)
+    orders = [(768, 64, 8, 1), (768, 1, 96, 12), (12, 1, 96, 12)]
+    x, g = ([torch.empty_strided(each.shape, order, dtype=each.dtype).copy_(each) for order in orders]
+            for each in torch.randn(2, 1, 12, 8, 8, dtype=torch.float64))  # fmt: skip
+    found = []
+    for one, gradient in product(x, g):
+        bn, own = BatchNorm2d(12).double(), one.detach().requires_grad_()
+        bn(own).backward(gradient)
+        found.append((own.grad, bn.weight.grad))
+    for each in found[1:]:
+        for one, other in zip(found[0], each, strict=True):
+            torch.testing.assert_close(other, one, rtol=1e-10, atol=1e-10)

@@ -54,6 +54,8 @@ def test_a_gpu_on_which_triton_cannot_run_is_done_without(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr(gpu, "lif", lif)
-    monkeypatch.setattr(gpu, "torch", SimpleNamespace(cuda=torch.cuda, zeros=lambda *_, **__: None))
+    monkeypatch.setattr(
+        gpu, "torch", SimpleNamespace(cuda=torch.cuda, version=torch.version, zeros=lambda *_, **__: None)
+    )
     with pytest.raises(NoKernelsError, match=r"Triton cannot compile or run a kernel \(Failed to find C compiler.\)"):
         fused("cuda", torch.float32)

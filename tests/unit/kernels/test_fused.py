@@ -1,6 +1,7 @@
 """Fast paths against the plain one: the same spikes, and gradients to rounding, for every shape, order of memory and neuron."""
 
 import copy
+import pickle
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -175,3 +176,72 @@ def test_less_is_kept_for_the_backward_pass() -> None:
         kept.append(saved_bytes(model, images, model))
     plain, fused = kept
     assert fused < 0.62 * plain
+
+
+def test_there_are_no_second_derivatives_and_it_says_so() -> None:
+    block = BLOCKS["identity"](neuron=LIF).double()
+    use(block, FUSED)
+    x = torch.randn(2, 2, 12, 5, 5, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad(block(x).square().sum(), block.conv1.weight, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        first.square().sum().backward()
+
+
+def test_a_layer_set_to_evaluation_before_the_backward_pass_has_the_gradients_of_its_forward_pass() -> None:
+    torch.manual_seed(0)
+    block = BLOCKS["wider"](neuron=LIF).double()
+    use(block, FUSED)
+    x = torch.randn(2, 2, 5, 5, 5, dtype=torch.float64)
+    found = []
+    for change in (lambda: None, block.eval):
+        block.train()
+        block.zero_grad()
+        y = block(x)
+        change()
+        y.sum().backward()
+        found.append([p.grad for p in block.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_parameters_that_the_kernels_would_misread_are_refused() -> None:
+    x = torch.randn(2, 2, 4, 3, 3, dtype=torch.bfloat16)
+    with pytest.raises(TypeError, match=r"should be float32 or float64, all of them, not torch\.bfloat16"):
+        FUSED.bn_add(x, BatchNorm2d(4).bfloat16(), None)
+
+
+def test_a_type_that_only_autocast_has_is_not_served() -> None:
+    x = torch.zeros(1)
+    assert FUSED.serves(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert FUSED.serves(x)
+    with torch.autocast("cpu", torch.float16):
+        assert not FUSED.serves(x)
+
+
+def test_a_network_with_kernels_can_be_pickled() -> None:
+    model = create_model("resnet8", T=2, num_classes=3, width=0.1)
+    model.use(FUSED)
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.equal(pickle.loads(pickle.dumps(model))(images), model(images))
+
+
+def test_what_is_no_number_stays_none() -> None:
+    x = torch.randn(2, 2, 3, 4, 4)
+    x[0, 0, 1] = float("nan")
+    bn = BatchNorm2d(3)
+    FUSED.bn_add(x, bn, None)
+    assert bn.running_mean is not None
+    assert bn.running_var is not None
+    assert bn.running_mean.isnan().tolist() == bn.running_var.isnan().tolist() == [False, True, False]
+
+
+def test_a_graph_that_is_kept_is_gone_through_twice_in_parts_too() -> None:
+    block = BLOCKS["identity"](neuron=LIF).double()
+    block.parts = 2
+    loss = block(torch.randn(2, 4, 12, 4, 4, dtype=torch.float64)).sum()
+    loss.backward(retain_graph=True)
+    once = block.conv1.weight.grad
+    assert once is not None
+    once = once.clone()
+    loss.backward()
+    torch.testing.assert_close(block.conv1.weight.grad, 2 * once)
