@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import Transform
 
+from gacsnn.data.transforms import CropAndFlip
 from gacsnn.errors import InputError
 
 
@@ -41,6 +42,19 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
                 torch.default_generator.manual_seed(seed)
                 image = self.transform(image)
         return image, self.labels[index]
+
+    def batch(self, items: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """These items as uint8 [B, 3, H, W] and labels [B]; at once, where images are in memory and little is done to them."""
+        indices = torch.tensor([index for index, _ in items], dtype=torch.long)
+        if isinstance(self.source, Tensor) and isinstance(self.transform, CropAndFlip | None):
+            images = self.source[indices].contiguous()
+            if self.transform is not None:
+                images = self.transform.of_batch(images, [seed for _, seed in items])
+        elif items:
+            images = torch.stack([self[item][0] for item in items])
+        else:
+            images = self[0, 0][0].new_empty(0, *self[0, 0][0].shape)
+        return images, self.labels[indices]
 
     def subset(self, indices: Tensor, transform: Transform | None = None) -> "Images":
         """These images only, with this transform."""

@@ -8,11 +8,11 @@ each batch, which is the same however many they are.
 import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gacsnn.data.images import Images
 from gacsnn.data.seeds import seed_of
@@ -70,16 +70,13 @@ class Keyed(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, item: tuple[int, int]) -> Batch:
-        return *self.images[item], torch.tensor(item[1])
+    def __getitems__(self, items: list[tuple[int, int]]) -> Batch:
+        """What PyTorch's loader asks for: a whole batch."""
+        return *self.images.batch(items), torch.tensor([key for _, key in items], dtype=torch.long)
 
 
-def collate(shape: torch.Size, items: list[Batch]) -> Batch:
-    """As PyTorch's own; and of no items, images of this shape."""
-    if items:
-        return default_collate(items)
-    none = torch.empty(0, dtype=torch.long)
-    return torch.empty(0, *shape, dtype=torch.uint8), none, none
+def as_it_is(batch: Any) -> Batch:
+    return batch
 
 
 class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
@@ -125,7 +122,7 @@ def batches(
     loader = Loader(
         Keyed(images),
         batch_sampler=EpochBatchSampler(len(images), batch_size, shuffle, seed, rank),
-        collate_fn=partial(collate, images[0, 0][0].shape) if rank.size > 1 else None,
+        collate_fn=as_it_is,
         num_workers=workers,
         generator=torch.Generator(),  # else it draws from the global one, more or less often as there are workers
         pin_memory=pin_memory,
