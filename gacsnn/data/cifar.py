@@ -34,5 +34,5 @@ def read(options: Cifar, train: bool) -> tuple[Images, list[str]]:
         ) from None
     except RuntimeError:
         raise missing_cifar(options) from None
-    images = torch.from_numpy(source.data).permute(0, 3, 1, 2)
+    images = torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous()
     return Images(images, torch.tensor(source.targets)), list(source.classes)
