@@ -36,7 +36,8 @@ class Path:
         self.machine = machine
         self.images = images.contiguous(memory_format=machine.memory_format)
         self.labels = labels
-        self.optimizer = make_optimizer(self.network, config.optimizer)
+        fused = isinstance(network, SpikingResNet) and network.kernels is not None
+        self.optimizer = make_optimizer(self.network, config.optimizer, fused)
         self.scaler = machine.scaler()
 
     def logits(self, images: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-def make_optimizer(model: nn.Module, options: SGD | Adam) -> torch.optim.Optimizer:
-    return OPTIMIZERS[options.name](model.parameters(), **options.model_dump(exclude={"name"}))
+def make_optimizer(model: nn.Module, options: SGD | Adam, fused: bool = False) -> torch.optim.Optimizer:
+    """`fused`: a step is one pass over each weight; it agrees with torch's default to rounding."""
+    return OPTIMIZERS[options.name](model.parameters(), **options.model_dump(exclude={"name"}), fused=fused or None)
 
 
 def lr_factor(options: Cosine | Step | Constant, epoch: float, epochs: int, step: float = 1.0) -> float:

@@ -104,7 +104,7 @@ class Trainer:
         self.normalise = normalise
         self.images = images
         self.network = together(model, config, self.group, images)
-        self.optimizer = make_optimizer(model, config.optimizer)
+        self.optimizer = make_optimizer(model, config.optimizer, fused=model.kernels is not None)
         self.steps_per_epoch = -(-images // config.batch_size)
         self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, self.steps_per_epoch)
         self.scaler = machine.scaler()
@@ -136,6 +136,8 @@ class Trainer:
         with part("model"):
             self.model.load_state_dict(content["model"])
         with part("optimizer"):
+            for each in content["optimizer"]["param_groups"]:
+                each["fused"] = self.optimizer.defaults["fused"]  # as this run is computed, and not as that one was
             self.optimizer.load_state_dict(content["optimizer"])
         with part("scheduler"):
             check_like(content["scheduler"], self.scheduler.state_dict())

@@ -88,10 +88,10 @@ def test_an_lr_factor_is_never_outside_nought_to_one(
     assert 0 <= lr_factor(schedule(warmup), epoch, epochs, step) <= 1  # type: ignore[operator]
 
 
-def after_steps(options: SGD | Adam, weight: float, gradients: list[float]) -> list[float]:
+def after_steps(options: SGD | Adam, weight: float, gradients: list[float], fused: bool) -> list[float]:
     layer = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     nn.init.constant_(layer.weight, weight)
-    optimizer = make_optimizer(layer, options)
+    optimizer = make_optimizer(layer, options, fused)
     found = []
     for gradient in gradients:
         layer.weight.grad = torch.full((1, 1), gradient, dtype=torch.float64)
@@ -100,9 +100,12 @@ def after_steps(options: SGD | Adam, weight: float, gradients: list[float]) -> l
     return found
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize(("momentum", "decay"), [(0.9, 0.0), (0.9, 0.02), (0.5, 0.1)])
-def test_sgd_has_the_momentum_and_weight_decay_of_the_config(nesterov: bool, momentum: float, decay: float) -> None:
+def test_sgd_has_the_momentum_and_weight_decay_of_the_config(
+    fused: bool, nesterov: bool, momentum: float, decay: float
+) -> None:
     weight, velocity, expected = 2.0, 0.0, []
     for gradient in (1.0, -3.0, 0.5):
         g = gradient + decay * weight
@@ -110,11 +113,12 @@ def test_sgd_has_the_momentum_and_weight_decay_of_the_config(nesterov: bool, mom
         weight -= 0.1 * (g + momentum * velocity if nesterov else velocity)
         expected.append(weight)
     options = SGD(name="sgd", lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=decay)
-    assert after_steps(options, 2.0, [1.0, -3.0, 0.5]) == pytest.approx(expected, rel=1e-12)
+    assert after_steps(options, 2.0, [1.0, -3.0, 0.5], fused) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_adam_and_adamw_differ_in_where_weight_decay_enters(name: str) -> None:
+def test_adam_and_adamw_differ_in_where_weight_decay_enters(name: str, fused: bool) -> None:
     lr, (b1, b2), eps, decay = 0.1, (0.8, 0.95), 1e-3, 0.2
     weight, m, v, expected = 2.0, 0.0, 0.0, []
     for t, gradient in enumerate((1.0, -3.0, 0.5), start=1):
@@ -127,7 +131,7 @@ def test_adam_and_adamw_differ_in_where_weight_decay_enters(name: str) -> None:
         weight -= lr * (m / (1 - b1**t)) / (math.sqrt(v / (1 - b2**t)) + eps)
         expected.append(weight)
     options = Adam(name=name, lr=lr, betas=[b1, b2], eps=eps, weight_decay=decay)
-    assert after_steps(options, 2.0, [1.0, -3.0, 0.5]) == pytest.approx(expected, rel=1e-9)
+    assert after_steps(options, 2.0, [1.0, -3.0, 0.5], fused) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_optimizer_holds_every_parameter_once() -> None:
