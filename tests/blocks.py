@@ -1,8 +1,10 @@
 """What tests of fast paths pass through: currents in every order of memory, blocks of every kind."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from gacsnn.kernels.fused import Fused
@@ -58,3 +60,31 @@ def use(model: nn.Module, kernels: Fused | None) -> None:
     for module in model.modules():
         if isinstance(module, Block | LIF):
             module.kernels = kernels
+
+
+def near_in_bfloat16(kernels: Fused, device: str = "cpu", rounding: float = 2**-9) -> None:
+    """A block in bfloat16 against one in float64.
+
+    Its numbers are such that nothing is rounded on the way forward. On the way back each of the n tensors between its output and
+    its input or a weight is rounded once, by at most 2^-9 of each value (`rounding`); n is 5.
+    """
+    torch.manual_seed(0)
+    plain = BLOCKS["identity"](neuron=LIF).double().eval()
+    with torch.no_grad():
+        for conv in (plain.conv1, plain.conv2):
+            conv.weight.copy_(torch.randint(-2, 3, conv.weight.shape).double() / 4)
+        for bn in (plain.bn1, plain.bn2):
+            bn.eps = 0.0
+            bn.weight.fill_(0.5)
+    x = torch.randint(-16, 17, (4, 3, 12, 6, 5)).double() / 8
+    g = torch.randint(-16, 17, (4, 3, 12, 6, 5)).double() / 8
+    fast = copy.deepcopy(plain).to(device, torch.bfloat16)
+    for bn in (fast.bn1, fast.bn2):
+        bn.float()
+    use(fast, kernels)
+    expected = passed(plain, x, g)
+    found = passed(fast, x.to(device, torch.bfloat16), g.to(device, torch.bfloat16))
+    assert torch.equal(found["y"].cpu().double(), expected["y"])
+    for name, value in expected.items():
+        apart = (found[name].cpu().double() - value).norm()
+        assert apart <= 5 * rounding * value.double().norm(), name

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from blocks import BLOCKS, ORDERS, as_it_is, channels_last, passed, use
+from blocks import BLOCKS, ORDERS, as_it_is, channels_last, near_in_bfloat16, passed, use
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -136,6 +136,10 @@ def test_a_network_in_float32_is_the_same_but_for_rounding() -> None:
         assert one.grad is not None
         assert two.grad is not None
         assert (one.grad - two.grad).abs().max() <= 2e-5 * one.grad.abs().max(), name
+
+
+def test_a_block_in_bfloat16_is_as_near_as_bfloat16_can_be() -> None:
+    near_in_bfloat16(FUSED)
 
 
 def test_sums_and_so_results_are_the_same_on_any_number_of_threads() -> None:

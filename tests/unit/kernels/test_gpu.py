@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from blocks import BLOCKS, ORDERS, as_it_is, channels_last, passed, use
+from blocks import BLOCKS, ORDERS, as_it_is, channels_last, near_in_bfloat16, passed, use
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -271,28 +271,7 @@ def test_a_block_is_the_same(kind: str, neuron: str, T: int, order: Any, trainin
 
 
 def test_a_block_in_bfloat16_is_as_near_as_bfloat16_can_be() -> None:
-    """Its numbers are such that nothing is rounded on the way forward. On the way back, each of n tensors between its output and
-    its input or weight is rounded once, by at most 2^-9 of each value; n is 5."""
-    torch.manual_seed(0)
-    plain = BLOCKS["identity"](neuron=LIF).double().eval()
-    with torch.no_grad():
-        for conv in (plain.conv1, plain.conv2):
-            conv.weight.copy_(torch.randint(-2, 3, conv.weight.shape).double() / 4)
-        for bn in (plain.bn1, plain.bn2):
-            bn.eps = 0.0
-            bn.weight.fill_(0.5)
-    x = torch.randint(-16, 17, (4, 3, 12, 6, 5)).double() / 8
-    g = torch.randint(-16, 17, (4, 3, 12, 6, 5)).double() / 8
-    fast = copy.deepcopy(plain).to(DEVICE, torch.bfloat16)
-    for bn in (fast.bn1, fast.bn2):
-        bn.float()
-    use(fast, Fused(gpu))
-    expected = passed(plain, x, g)
-    found = passed(fast, x.to(DEVICE, torch.bfloat16), g.to(DEVICE, torch.bfloat16))
-    assert torch.equal(found["y"].cpu().double(), expected["y"])
-    for name, value in expected.items():
-        apart = (found[name].cpu().double() - value).norm()
-        assert apart <= 5 * ROUNDING[torch.bfloat16] * value.double().norm(), name
+    near_in_bfloat16(Fused(gpu), DEVICE, ROUNDING[torch.bfloat16])
 
 
 def test_sums_are_the_same_each_time() -> None:
