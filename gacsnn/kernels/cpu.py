@@ -100,7 +100,7 @@ def of_bn(bn: BatchNorm2d) -> BatchNorm:
 def walked(x: Tensor, norm: bool = True) -> tuple[Tensor, Shape]:
     """x as the kernels walk it, copied where it has to be, and how: by channel where there is a norm."""
     x, S, stride = dense(x)
-    T, elements = len(x), x[0].numel()
+    T, elements = len(x), x.numel() // len(x)
     channels = x.shape[2] if norm else 1
     length = max(16, min(MOST, IN_CACHE // T))
     if S == 1 and channels <= length:

@@ -87,7 +87,7 @@ def elements_back(T: int, dtype: torch.dtype) -> int:
 def walked(x: Tensor, by_channel: bool = True, elements: int = TILE) -> tuple[Tensor, dict[str, Any]]:
     """x as the kernels walk it, copied where it has to be, and how, as arguments of a kernel."""
     x, S, stride = dense(x)
-    step = x[0].numel()
+    step = x.numel() // len(x)
     C = x.shape[2] if by_channel else 1
     S = S if by_channel else 1
     width = min(WIDTH, triton.next_power_of_2(C)) if S == 1 else 1

@@ -19,7 +19,7 @@ def step_layout(x: Tensor) -> int | None:
 def dense(x: Tensor) -> tuple[Tensor, int, int]:
     """x, which is not empty, copied where kernels could not walk it; S; and the elements from one step to the next, 0 where
     all are the same."""
-    T, elements = len(x), x[0].numel()
+    T, elements = len(x), x.numel() // len(x)
     S = step_layout(x)
     if S is None or (T > 1 and x.stride(0) not in (0, elements)):
         x = x.contiguous()
@@ -30,14 +30,14 @@ def dense(x: Tensor) -> tuple[Tensor, int, int]:
 
 def like(x: Tensor) -> Tensor:
     """An empty tensor with x's order of memory, all steps of its own."""
-    return torch.empty_strided(x.shape, (x[0].numel(), *x.stride()[1:]), dtype=x.dtype, device=x.device)
+    return torch.empty_strided(x.shape, (x.numel() // len(x), *x.stride()[1:]), dtype=x.dtype, device=x.device)
 
 
 def in_order_of(x: Tensor, other: Tensor | None) -> Tensor | None:
     """The other tensor in x's order of memory, and of x's type."""
     if other is None:
         return None
-    wanted = (x[0].numel(), *x.stride()[1:])
+    wanted = (x.numel() // len(x), *x.stride()[1:])
     if other.stride() == wanted and other.dtype == x.dtype:
         return other
     return like(x).copy_(other)

@@ -42,8 +42,6 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
         InputError: when it cannot be run.
     """
     task = config.task.name
-    if config.output_dir is not None and not config.output_dir.strip():
-        raise InputError("output_dir=: should be a folder; left out, it is a dated one under outputs/")
     if config.plan and not isinstance(config.task, Train):
         raise InputError(f"plan=true: says what a training will take, and task={task} is none")
     if config.plan and config.resume is not None:
@@ -88,12 +86,16 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
 
 
 def check_names(config: Config) -> None:
-    """Raises InputError for a file or folder that cannot have the name that it is given, before anything looks for it."""
+    """Raises InputError for a file or folder that cannot have the name that it is given, or has none, before anything looks
+    for it."""
     runs = [config.runs] if isinstance(config.runs, str) else config.runs or []
     named = [(name, getattr(config, name)) for name in ("output_dir", "resume", "checkpoint", "rerun", "study")]
     for name, path in (*named, *(("runs", run) for run in runs)):
-        if path is not None:
-            check_name(name, Path(path))
+        if path is None:
+            continue
+        if not path.strip():
+            raise InputError(f"{name}=: should be a path; leave it out where none is meant")
+        check_name(name, Path(path))
 
 
 def check_normalised(config: Config, overridden: Collection[str] | None) -> None:
