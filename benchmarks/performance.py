@@ -1,0 +1,321 @@
+"""What training costs on this machine, kept beside what it cost on others: writes `docs/performance.md`.
+
+    python benchmarks/performance.py measure [--only NAME ...]    # adds benchmarks/results/DATE.json; an hour, on an idle machine
+    python benchmarks/performance.py                              # the page, from all results
+
+A results file holds the `benchmark.json` of each command below, and what loaders gave. Measuring some again replaces these in the
+day's file. GPUs that nobody has measured are predicted, by the model that the page states.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+
+Found = Mapping[str, Any]
+
+CIFAR_18 = ("model=resnet18", "dataset=synthetic", "optimizer=sgd", "batch_size=8")
+IMAGENET = ("dataset=synthetic", "dataset.size=224", "dataset.layout=imagenet", "optimizer=sgd", "batch_size=2")
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "CIFAR-18 T=4": (*CIFAR_18, "T=4", "task.rounds=5"),
+    "CIFAR-18 T=4 bf16": (*CIFAR_18, "T=4", "task.rounds=5", "hardware.precision=bf16"),
+    "CIFAR-18 T=6": (*CIFAR_18, "T=6", "task.rounds=5"),
+    "CIFAR-18 T=6 bf16": (*CIFAR_18, "T=6", "task.rounds=5", "hardware.precision=bf16"),
+    "CIFAR-18 T=1": (*CIFAR_18, "T=1", "task.rounds=5"),
+    "CIFAR-18 T=2": (*CIFAR_18, "T=2", "task.rounds=5"),
+    "CIFAR-18 T=8": (*CIFAR_18, "T=8", "task.rounds=5"),
+    "default network": ("task.rounds=30",),
+    "ImageNet-18 T=4 bf16": ("model=resnet18", *IMAGENET, "T=4", "task.rounds=1", "hardware.precision=bf16"),
+    "ImageNet-34 T=4 bf16": ("model=resnet34", *IMAGENET, "T=4", "task.rounds=1", "hardware.precision=bf16"),
+}
+
+LOADERS, ACCURACY = "loaders", "accuracy"
+
+GROWTH = tuple(f"CIFAR-18 T={T}" for T in (1, 2, 4, 6, 8))
+PREDICTED = (
+    ("CIFAR-18 T=4 bf16", 128),
+    ("CIFAR-18 T=6 bf16", 128),
+    ("ImageNet-18 T=4 bf16", 64),
+    ("ImageNet-34 T=4 bf16", 64),
+)
+
+# NVIDIA's data sheets of the SXM forms: dense FLOPs a second in bfloat16, and bytes of memory a second.
+GPUS = {"H100": (989e12, 3.35e12), "H200": (989e12, 4.8e12)}
+
+# What is reached of them, and the host's seconds for an operation (Python, autograd, launch): guesses, for a GPU to test.
+CONVOLUTIONS_REACH, MEMORY_REACH, HOST = 0.45, 0.80, 10e-6
+
+# cuDNN computes float32 convolutions in TF32, at half of bfloat16's rate, unless told otherwise.
+RATES = {"fp32": 0.5, "bf16": 1.0, "fp16": 1.0}
+
+
+def measure(names: Sequence[str]) -> None:
+    file = RESULTS / f"{date.today()}.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    for name in names:
+        print(f"{name}:", flush=True)
+        found[name] = OTHERS[name]() if name in OTHERS else benchmark(COMMANDS[name])
+        RESULTS.mkdir(exist_ok=True)
+        file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def benchmark(options: Sequence[str]) -> dict[str, Any]:
+    """`benchmark.json` of a command, without the config and without what names the machine's host."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(ROOT / "launch.py"), "task=benchmark", *options, f"output_dir={folder}/made"]
+        subprocess.run(command, check=True, cwd=folder)
+        found = json.loads((Path(folder) / "made" / "benchmark.json").read_text())
+    return {name: value for name, value in found.items() if name not in ("config", "machine")} | {
+        "options": " ".join(options)
+    }
+
+
+def loaders() -> dict[str, Any]:
+    """Images a second that one process reads and augments, by what they are."""
+    import torch
+
+    from gacsnn.config.schema import Augment
+    from gacsnn.data.images import Images
+    from gacsnn.data.transforms import training_transform
+
+    torch.set_num_threads(1)
+    plain = {"crop_padding": 0, "flip": False, "rotation": 0.0, "resized_crop": False, "auto_augment": "none"}
+    small = torch.randint(256, (20_000, 3, 32, 32), dtype=torch.uint8)
+    of_small = {
+        "CIFAR, nothing done": plain,
+        "CIFAR, crop and flip": {**plain, "crop_padding": 4, "flip": True},
+        "CIFAR, crop, flip and AutoAugment": {**plain, "crop_padding": 4, "flip": True, "auto_augment": "cifar10"},
+    }
+    rates = {
+        name: rate(Images(small, torch.zeros(len(small)).long(), training_transform(Augment(**options), 32)), 128)
+        for name, options in of_small.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        options = Augment(**{**plain, "resized_crop": True, "flip": True})
+        images = Images(photographs(Path(folder), 100), torch.zeros(100).long(), training_transform(options, 224, 256))
+        rates["JPEG of 500x375, random crop to 224x224, flip"] = rate(images, 50)
+    return {"images_per_second": rates}
+
+
+def accuracy() -> dict[str, Any]:
+    """Top-1 on the test split of the default run, 5 seeds by each path."""
+    with tempfile.TemporaryDirectory() as folder:
+        grid = ["-m", "seed=range(5)", "hardware.kernels=plain,fused", f"hydra.sweep.dir={folder}/grid"]
+        subprocess.run([sys.executable, str(ROOT / "launch.py"), *grid], check=True, cwd=folder)
+        results = [json.loads(file.read_text()) for file in Path(folder).glob("grid/*/result.json")]
+    rows = sorted((each["kernels"], each["seed"], each["top1"], each["images_per_second"]) for each in results)
+    return {path: [row[1:] for row in rows if row[0] == path] for path in ("plain", "fused")}
+
+
+def photographs(folder: Path, count: int) -> list[str]:
+    """JPEGs of 500x375, ImageNet's mean size: smooth noise, which compresses about as photographs do."""
+    import numpy as np
+    from PIL import Image
+
+    drawn = np.random.default_rng(0)
+    for number in range(count):
+        coarse = Image.fromarray(drawn.integers(0, 256, (75, 100, 3), dtype=np.uint8))
+        coarse.resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"{number}.jpg", quality=90)
+    return [str(folder / f"{number}.jpg") for number in range(count)]
+
+
+def rate(images: Any, batch_size: int) -> float:
+    """The best of three epochs, or of what two seconds hold."""
+    from gacsnn.data.loader import batches
+
+    best = 0.0
+    with batches(images, batch_size, shuffle=True, seed=0, workers=0, pin_memory=False) as loader:
+        for _ in range(3):
+            begun, count = time.perf_counter(), 0
+            for batch in loader:
+                count += len(batch[0])
+                if time.perf_counter() - begun > 2:
+                    break
+            best = max(best, count / (time.perf_counter() - begun))
+    return best
+
+
+OTHERS: dict[str, Callable[[], dict[str, Any]]] = {LOADERS: loaders, ACCURACY: accuracy}
+EVERY = [*COMMANDS, *OTHERS]
+
+
+class Row:
+    """A path of a `benchmark.json`, beside the plain path and the floor of the same phase."""
+
+    def __init__(self, found: Found, phase: str, path: str) -> None:
+        rows = {(row["phase"], row["path"]): row for row in found["rows"]}
+        self.row, self.plain, self.floor = (rows[phase, name] for name in (path, "plain", "floor"))
+        self.batch_size = found["batch_size"]
+
+    @property
+    def times_plain(self) -> float:
+        return self.plain["seconds"] / self.row["seconds"]
+
+    @property
+    def of_floor(self) -> float:
+        return self.row["seconds"] / self.floor["seconds"]
+
+    def share(self, name: str) -> float:
+        """What it takes of the plain path's."""
+        return self.row[name] / self.plain[name]
+
+
+def predicted(row: Row, path: Found, gpu: tuple[float, float], batch_size: int) -> tuple[float, float]:
+    """Seconds of a training step on a GPU, and of the convolutions alone."""
+    flops, bandwidth = gpu
+    rate = RATES[path["precision"]] * flops * CONVOLUTIONS_REACH
+    convolutions = row.floor["flops_per_image"] * batch_size / rate
+    memory = path["moved_bytes_per_image"] * batch_size / (MEMORY_REACH * bandwidth)
+    return max(convolutions + memory, HOST * path["operations"]), convolutions
+
+
+def table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def steps(found: Mapping[str, Found]) -> str:
+    head = [
+        "",
+        "plain, ms",
+        "here, ms",
+        "x plain",
+        "of its floor",
+        "saved of plain",
+        "moved of plain",
+        "evaluation x plain",
+    ]
+    rows = []
+    for name in COMMANDS:
+        if name in found:
+            train, evaluation = Row(found[name], "train", "auto"), Row(found[name], "eval", "auto")
+            times = [f"{1000 * row['seconds']:,.0f}" for row in (train.plain, train.row)]
+            shares = [f"{train.share(key):.2f}" for key in ("saved_bytes_per_image", "moved_bytes_per_image")]
+            ratios = [f"{train.times_plain:.2f}", f"{train.of_floor:.2f}", *shares, f"{evaluation.times_plain:.2f}"]
+            rows.append([name, *times, *ratios])
+    return table(head, rows)
+
+
+def growth(found: Mapping[str, Found]) -> str:
+    """Milliseconds by T, and the slope of the step over that of the convolutions."""
+    there = [name for name in GROWTH if name in found]
+    of = {name: Row(found[name], "train", "auto") for name in there}
+    rows = [[name, *(f"{1000 * each['seconds']:,.0f}" for each in (of[name].row, of[name].floor))] for name in there]
+    made = [table(["", "step, ms", "its convolutions alone, ms"], rows)]
+    if len(there) > 1:
+        step, floor = (
+            slope([(row.row["T"], getattr(row, part)["seconds"]) for row in of.values()]) for part in ("row", "floor")
+        )
+        made += [
+            "",
+            f"A time step more costs {1000 * step:,.0f} ms, of which convolutions take {1000 * floor:,.0f}: "
+            f"{step / floor:.2f} times as much.",
+        ]
+    return "\n".join(made)
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of the line by least squares."""
+    mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+
+
+def gpus(found: Mapping[str, Found]) -> str:
+    rows = []
+    for name, batch_size in PREDICTED:
+        if name not in found:
+            continue
+        row = Row(found[name], "train", "auto")
+        for gpu, sheet in GPUS.items():
+            ours, floor = predicted(row, row.row, sheet, batch_size)
+            plain, _ = predicted(row, row.plain, sheet, batch_size)
+            rows.append(
+                [
+                    *(name, str(batch_size), gpu, "not measured"),
+                    *(f"{batch_size / ours:,.0f}", f"{1000 * ours:.1f}", f"{plain / ours:.1f}", f"{ours / floor:.2f}"),
+                ]
+            )
+    return table(["", "batch", "GPU", "measured", "predicted images/s", "ms", "x plain", "of its floor"], rows)
+
+
+def loading(found: Found) -> str:
+    rates = found["images_per_second"]
+    return table(["images", "images/s of one process"], [[name, f"{value:,.0f}"] for name, value in rates.items()])
+
+
+def accuracies(found: Mapping[str, Sequence[tuple[int, float, float]]]) -> str:
+    head = [
+        "kernels",
+        *(f"seed {seed}" for seed, _, _ in found["plain"]),
+        "mean ± standard deviation",
+        "images/s, median",
+    ]
+    rows = []
+    for path, runs in found.items():
+        tops = [top1 for _, top1, _ in runs]
+        spread = f"{statistics.fmean(tops):.2f} ± {statistics.stdev(tops):.2f}"
+        rows.append(
+            [path, *(f"{top1:.2f}" for top1 in tops), spread, f"{statistics.median(rate for *_, rate in runs):,.0f}"]
+        )
+    return table(head, rows)
+
+
+def of_day(file: Path) -> str:
+    found = json.loads(file.read_text())
+    made = {name: each for name, each in found.items() if name in COMMANDS}
+    first = next(iter(made.values()))
+    versions = ", ".join(f"{name} {first['versions'][name]}" for name in ("python", "torch"))
+    commits = sorted({each["git_commit"][:12] for each in made.values()})
+    parts = [
+        f"## {file.stem}: {first['device']}",
+        f"{versions}; commit {', '.join(commits)}. `here` is what `hardware=auto` takes; `plain` is always float32 on a CPU.",
+        steps(found),
+        "### Growth with T",
+        growth(found),
+    ]
+    if ACCURACY in found:
+        parts += ["### Accuracy", accuracies(found[ACCURACY])]
+    if LOADERS in found:
+        parts += ["### Input", loading(found[LOADERS])]
+    return "\n\n".join(parts)
+
+
+def page() -> str:
+    files = sorted(RESULTS.glob("*.json"), reverse=True)
+    story = (ROOT / "benchmarks" / "performance.md").read_text().strip()
+    guesses = (
+        "No GPU has run this. What a step should take there follows from what it computes and moves, which is counted: "
+        f"convolutions at {CONVOLUTIONS_REACH:.0%} of the data sheet's rate (half as fast in float32, which cuDNN computes in "
+        f"TF32), then all other bytes at {MEMORY_REACH:.0%} of the memory's rate; or {1e6 * HOST:.0f} microseconds an operation, "
+        "which the host needs to start it, where that is longer. These are guesses; the first GPU is to test them."
+    )
+    parts = [story, *map(of_day, files), "## GPUs", guesses, gpus(json.loads(files[0].read_text()))]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("do", nargs="?", choices=["measure"])
+    parser.add_argument("--only", nargs="+", choices=EVERY, default=EVERY, metavar="NAME")
+    options = parser.parse_args()
+    if options.do == "measure":
+        measure(options.only)
+    PAGE.write_text(page())
+    print(f"written: {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
