@@ -159,7 +159,7 @@ class Row:
     def __init__(self, found: Found, phase: str, path: str) -> None:
         rows = {(row["phase"], row["path"]): row for row in found["rows"]}
         self.row, self.plain, self.floor = (rows[phase, name] for name in (path, "plain", "floor"))
-        self.batch_size = found["batch_size"]
+        self.jelly = rows.get((phase, "spikingjelly"))
 
     @property
     def times_plain(self) -> float:
@@ -168,6 +168,10 @@ class Row:
     @property
     def of_floor(self) -> float:
         return self.row["seconds"] / self.floor["seconds"]
+
+    @property
+    def times_jelly(self) -> str:
+        return f"{self.jelly['seconds'] / self.row['seconds']:.2f}" if self.jelly else "not installed"
 
     def share(self, name: str) -> float:
         """What it takes of the plain path's."""
@@ -189,13 +193,7 @@ def table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence
 
 def steps(found: Mapping[str, Found]) -> str:
     head = [
-        "",
-        "plain, ms",
-        "here, ms",
-        "x plain",
-        "of its floor",
-        "saved of plain",
-        "moved of plain",
+        *("", "plain, ms", "here, ms", "x plain", "of its floor", "x SpikingJelly", "saved of plain", "moved of plain"),
         "evaluation x plain",
     ]
     rows = []
@@ -204,7 +202,13 @@ def steps(found: Mapping[str, Found]) -> str:
             train, evaluation = Row(found[name], "train", "auto"), Row(found[name], "eval", "auto")
             times = [f"{1000 * row['seconds']:,.0f}" for row in (train.plain, train.row)]
             shares = [f"{train.share(key):.2f}" for key in ("saved_bytes_per_image", "moved_bytes_per_image")]
-            ratios = [f"{train.times_plain:.2f}", f"{train.of_floor:.2f}", *shares, f"{evaluation.times_plain:.2f}"]
+            ratios = [
+                f"{train.times_plain:.2f}",
+                f"{train.of_floor:.2f}",
+                train.times_jelly,
+                *shares,
+                f"{evaluation.times_plain:.2f}",
+            ]
             rows.append([name, *times, *ratios])
     return table(head, rows)
 
@@ -216,21 +220,15 @@ def growth(found: Mapping[str, Found]) -> str:
     rows = [[name, *(f"{1000 * each['seconds']:,.0f}" for each in (of[name].row, of[name].floor))] for name in there]
     made = [table(["", "step, ms", "its convolutions alone, ms"], rows)]
     if len(there) > 1:
-        step, floor = (
-            slope([(row.row["T"], getattr(row, part)["seconds"]) for row in of.values()]) for part in ("row", "floor")
-        )
+        T = [row.row["T"] for row in of.values()]
+        seconds = ([getattr(row, part)["seconds"] for row in of.values()] for part in ("row", "floor"))
+        step, floor = (statistics.linear_regression(T, each).slope for each in seconds)
         made += [
             "",
             f"A time step more costs {1000 * step:,.0f} ms, of which convolutions take {1000 * floor:,.0f}: "
             f"{step / floor:.2f} times as much.",
         ]
     return "\n".join(made)
-
-
-def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of the line by least squares."""
-    mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
 
 
 def gpus(found: Mapping[str, Found]) -> str:

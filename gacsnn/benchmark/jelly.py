@@ -14,9 +14,12 @@ class MissingError(Exception):
 
 
 class JellyLIF(nn.Module):
-    """SpikingJelly's multi-step LIFNode with our constants; it fires at its threshold, too, and not only above."""
+    """The multi-step LIFNode of SpikingJelly 2, which takes its fastest backend by itself, with our constants.
 
-    def __init__(self, lif: LIF, device: str) -> None:
+    It fires at its threshold, too, and not only above.
+    """
+
+    def __init__(self, lif: LIF) -> None:
         super().__init__()
         from spikingjelly.activation_based import neuron, surrogate  # pyright: ignore[reportMissingImports]
 
@@ -27,16 +30,13 @@ class JellyLIF(nn.Module):
             tau=tau, decay_input=False, v_threshold=lif.threshold, v_reset=0.0, surrogate_function=shape,
             detach_reset=lif.detach_reset, step_mode="m",
         )  # fmt: skip
-        for backend in self.node.supported_backends:
-            if device == "cuda" and backend in ("triton", "cupy"):
-                self.node.backend = backend
 
     def forward(self, current: Tensor) -> Tensor:
         self.node.reset()
         return self.node(current)
 
 
-def jelly(model: SpikingResNet, device: str) -> nn.Module:
+def jelly(model: SpikingResNet) -> nn.Module:
     """A copy of the network with those neurons.
 
     Raises:
@@ -48,7 +48,7 @@ def jelly(model: SpikingResNet, device: str) -> nn.Module:
         for module in list(made.modules()):
             for name, child in module.named_children():
                 if isinstance(child, LIF):
-                    setattr(module, name, JellyLIF(child, device))
+                    setattr(module, name, JellyLIF(child))
     except ImportError as error:
         raise MissingError(f"SpikingJelly cannot be imported ({error})") from None
     return made

@@ -71,7 +71,7 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
     theirs = as_released(config, machine)
     paths = {"plain": Path(released(model), config, theirs, images, labels)}
     try:
-        paths["spikingjelly"] = Path(jelly(model, machine.device.type), config, machine, images, labels)
+        paths["spikingjelly"] = Path(jelly(model), config, machine, images, labels)
     except MissingError as error:
         log.info(f"spikingjelly: not measured ({error})")
     floors = {
