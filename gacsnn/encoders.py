@@ -173,7 +173,8 @@ class GAC(Encoder):
         current = self.stem(images)
         spikes = self.lif(current.expand(self.T, *current.shape))
         x = current if self.gate == "stem" else images
-        temporal = self.temporal(x).t()[:, :, None, None, None]
+        # T first in memory, too: what an elementwise operation makes has the order of what it reads.
+        temporal = self.temporal(x).t().contiguous()[:, :, None, None, None]
         return torch.sigmoid(temporal * self.spatial_channel(x)) * spikes
 
     def layer_inputs(self) -> dict[str, LayerInput]:

@@ -28,12 +28,17 @@ def steps_inside(x: Tensor) -> Tensor:
     return x.movedim(0, -1).contiguous().movedim(-1, 0)
 
 
+def images_first(x: Tensor) -> Tensor:
+    """Channels last, and the steps of each image side by side."""
+    return channels_last(x.transpose(0, 1)).transpose(0, 1)
+
+
 def one_step(x: Tensor) -> Tensor:
     """All steps the same, and in one place."""
     return x[:1].expand(x.shape)
 
 
-ORDERS: list[Callable[[Tensor], Tensor]] = [as_it_is, channels_last, every_second, steps_inside, one_step]
+ORDERS: list[Callable[[Tensor], Tensor]] = [as_it_is, channels_last, every_second, steps_inside, images_first, one_step]
 
 
 BLOCKS: dict[str, Callable[..., Block]] = {

@@ -17,12 +17,13 @@ def step_layout(x: Tensor) -> int | None:
 
 
 def dense(x: Tensor) -> tuple[Tensor, int, int]:
-    """x, which is not empty, copied where kernels could not walk it; S; and the elements from one step to the next, 0 where
-    all are the same."""
+    """x, which is not empty, copied where kernels could not walk it, its channels where they were; S; and the elements from one
+    step to the next, 0 where all are the same."""
     T, elements = len(x), x.numel() // len(x)
     S = step_layout(x)
     if S is None or (T > 1 and x.stride(0) not in (0, elements)):
-        x = x.contiguous()
+        last = x.dim() == 5 and x.shape[2] > 1 and x.stride(2) == 1
+        x = x.movedim(2, -1).contiguous().movedim(-1, 2) if last else x.contiguous()
         S = step_layout(x)
         assert S is not None
     return x, S, x.stride(0) if T > 1 else elements

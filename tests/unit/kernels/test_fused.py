@@ -12,6 +12,7 @@ from blocks import BLOCKS, ORDERS, as_it_is, channels_last, near_in_bfloat16, pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.benchmark.counted import saved_bytes
@@ -249,3 +250,25 @@ def test_a_graph_that_is_kept_is_gone_through_twice_in_parts_too() -> None:
     once = once.clone()
     loss.backward()
     torch.testing.assert_close(block.conv1.weight.grad, 2 * once)
+
+
+class Copied(TorchDispatchMode):
+    """The shapes of activations that were copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[torch.Size] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in ("clone", "copy_", "_to_copy") and args[0].dim() == 5:
+            self.shapes.append(args[0].shape)
+        return func(*args, **(kwargs or {}))
+
+
+def test_activations_keep_one_order_of_memory_all_the_way() -> None:
+    model = create_model("resnet8", T=3, num_classes=5, width=0.25).to(memory_format=torch.channels_last)
+    model.use(FUSED)
+    images = torch.rand(2, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    with Copied() as copied:
+        model(images).sum().backward()
+    assert copied.shapes == [(3, 2, 128, 4, 4)]  # the gradient that the head's mean gives
