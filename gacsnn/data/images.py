@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import Transform
 
-from gacsnn.data.transforms import CropAndFlip
+from gacsnn.data.transforms import Geometric
 from gacsnn.errors import InputError
 
 
@@ -46,7 +46,7 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
     def batch(self, items: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
         """These items as uint8 [B, 3, H, W] and labels [B]; at once, where images are in memory and little is done to them."""
         indices = torch.tensor([index for index, _ in items], dtype=torch.long)
-        if isinstance(self.source, Tensor) and isinstance(self.transform, CropAndFlip | None):
+        if isinstance(self.source, Tensor) and isinstance(self.transform, Geometric | None):
             images = self.source[indices].contiguous()
             if self.transform is not None:
                 images = self.transform.of_batch(images, [seed for _, seed in items])
