@@ -24,7 +24,7 @@ from gacsnn.runtime.device import PRECISIONS, Machine, prepare_machine
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.provenance import provenance
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, make_directory
-from gacsnn.tasks.experiment import check_gpu_memory, kernels_for, memory_format, run_name
+from gacsnn.tasks.experiment import check_gpu_memory, kernels_for, memory_format, picked, run_name
 from gacsnn.trained import network_of
 from gacsnn.training.memory import gpu_memory_errors
 
@@ -66,7 +66,7 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
     labels = torch.randint(classes, (config.batch_size,)).to(machine.device)
     log.info(
         f"{config.model.name} (width {config.model.width:g}), {config.encoder.name}, T={config.T}, {config.batch_size} images of "
-        f"{side}x{side} on {machine.describe()}, {config.hardware.precision}, {name} kernels"
+        f"{side}x{side} on {picked(machine, name)}"
     )
     theirs = as_released(config, machine)
     paths = {"plain": Path(released(model), config, theirs, images, labels)}

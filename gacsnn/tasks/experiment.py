@@ -175,9 +175,14 @@ def announce(experiment: Experiment, folder: Path) -> None:
         log.warning(f"layout {config.model.layout} with the neuron of {other}; neuron={config.model.layout} is its own")
     log.info(
         f"{config.model.name} (width {config.model.width:g}), {config.encoder.name}, T={config.T}: "
-        f"{parameter_count(model):,} parameters on {experiment.machine.describe()}, {config.hardware.precision}, "
-        f"{experiment.kernels} kernels -> {folder}"
+        f"{parameter_count(model):,} parameters on {picked(experiment.machine, experiment.kernels)} -> {folder}"
     )
+
+
+def picked(machine: Machine, kernels: str) -> str:
+    """What computes, and how, in words."""
+    order = ["channels last"] if machine.memory_format == torch.channels_last else []
+    return ", ".join([machine.describe(), machine.precision, *order, f"{kernels} kernels"])
 
 
 def run_name(config: Config) -> str:
