@@ -9,6 +9,7 @@ day's file. GPUs that nobody has measured are predicted, by the model that the p
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -32,18 +33,19 @@ IMAGENET = ("dataset=synthetic", "dataset.size=224", "dataset.layout=imagenet", 
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "CIFAR-18 T=4": (*CIFAR_18, "T=4", "task.rounds=5"),
-    "CIFAR-18 T=4 bf16": (*CIFAR_18, "T=4", "task.rounds=5", "hardware.precision=bf16"),
+    "CIFAR-18 T=4 bf16": (*CIFAR_18, "T=4", "task.rounds=15", "hardware.precision=bf16"),
     "CIFAR-18 T=6": (*CIFAR_18, "T=6", "task.rounds=5"),
-    "CIFAR-18 T=6 bf16": (*CIFAR_18, "T=6", "task.rounds=5", "hardware.precision=bf16"),
+    "CIFAR-18 T=6 bf16": (*CIFAR_18, "T=6", "task.rounds=15", "hardware.precision=bf16"),
     "CIFAR-18 T=1": (*CIFAR_18, "T=1", "task.rounds=5"),
     "CIFAR-18 T=2": (*CIFAR_18, "T=2", "task.rounds=5"),
     "CIFAR-18 T=8": (*CIFAR_18, "T=8", "task.rounds=5"),
+    "CIFAR-18 T=4, channels first": (*CIFAR_18, "T=4", "task.rounds=5", "hardware.channels_last=false"),
     "default network": ("task.rounds=30",),
     "ImageNet-18 T=4 bf16": ("model=resnet18", *IMAGENET, "T=4", "task.rounds=1", "hardware.precision=bf16"),
     "ImageNet-34 T=4 bf16": ("model=resnet34", *IMAGENET, "T=4", "task.rounds=1", "hardware.precision=bf16"),
 }
 
-LOADERS, ACCURACY = "loaders", "accuracy"
+LOADERS, ACCURACY, IDEAS = "loaders", "accuracy", "ideas"
 
 GROWTH = tuple(f"CIFAR-18 T={T}" for T in (1, 2, 4, 6, 8))
 PREDICTED = (
@@ -60,6 +62,9 @@ GPUS = {"H100": (989e12, 3.35e12), "H200": (989e12, 4.8e12)}
 CONVOLUTIONS_REACH, MEMORY_REACH, HOST = 0.45, 0.80, 10e-6
 
 # cuDNN computes float32 convolutions in TF32, at half of bfloat16's rate, unless told otherwise.
+# What loaders read, as it stands in the table.
+SMALL, PHOTOGRAPHS = "CIFAR, crop and flip", "JPEG of 500x375, random crop to 224x224, flip"
+
 RATES = {"fp32": 0.5, "bf16": 1.0, "fp16": 1.0}
 
 
@@ -97,7 +102,7 @@ def loaders() -> dict[str, Any]:
     small = torch.randint(256, (20_000, 3, 32, 32), dtype=torch.uint8)
     of_small = {
         "CIFAR, nothing done": plain,
-        "CIFAR, crop and flip": {**plain, "crop_padding": 4, "flip": True},
+        SMALL: {**plain, "crop_padding": 4, "flip": True},
         "CIFAR, crop, flip and AutoAugment": {**plain, "crop_padding": 4, "flip": True, "auto_augment": "cifar10"},
     }
     rates = {
@@ -107,7 +112,7 @@ def loaders() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         options = Augment(**{**plain, "resized_crop": True, "flip": True})
         images = Images(photographs(Path(folder), 100), torch.zeros(100).long(), training_transform(options, 224, 256))
-        rates["JPEG of 500x375, random crop to 224x224, flip"] = rate(images, 50)
+        rates[PHOTOGRAPHS] = rate(images, 50)
     return {"images_per_second": rates}
 
 
@@ -149,7 +154,65 @@ def rate(images: Any, batch_size: int) -> float:
     return best
 
 
-OTHERS: dict[str, Callable[[], dict[str, Any]]] = {LOADERS: loaders, ACCURACY: accuracy}
+def ideas() -> dict[str, Any]:
+    """Milliseconds without and with what was tried, of what is not a network's step as a whole."""
+    import torch
+
+    from gacsnn import create_model
+    from gacsnn.config.schema import Adam
+    from gacsnn.data.images import Images
+    from gacsnn.data.transforms import Geometric
+    from gacsnn.kernels import cpu
+    from gacsnn.kernels.fused import Fused
+    from gacsnn.runtime.host import keep_freed_memory
+    from gacsnn.training.optim import make_optimizer
+
+    def small() -> Callable[[], object]:
+        model = create_model("resnet8", T=4, num_classes=10, width=0.25).to(memory_format=torch.channels_last)
+        model.use(Fused(cpu))
+        images = torch.rand(32, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+        return lambda: model(images).sum().backward()
+
+    def adam(fused: bool) -> Callable[[], object]:
+        model = create_model("resnet18", T=4, num_classes=10).to(memory_format=torch.channels_last)
+        for p in model.parameters():
+            p.grad = torch.randn_like(p)
+        return make_optimizer(
+            model, Adam(name="adam", lr=1e-3, betas=[0.9, 0.999], eps=1e-8, weight_decay=0.0), fused
+        ).step
+
+    def augmented(side: int, **options: Any) -> tuple[Callable[[], object], Callable[[], object]]:
+        images = Images(
+            torch.randint(256, (128, 3, side, side), dtype=torch.uint8),
+            torch.zeros(128).long(),
+            Geometric(side, **options),
+        )
+        items = [(index, 7919 * index) for index in range(128)]
+        return lambda: torch.stack([images[item][0] for item in items]), lambda: images.batch(items)
+
+    pairs = {
+        "Adam's step over CIFAR-18's weights, in one pass": (adam(False), adam(True)),
+        "128 CIFAR images cropped and flipped, at once": augmented(32, padding=4, flip=True),
+        "128 digits cropped and rotated, at once": augmented(8, padding=1, rotation=10.0),
+    }
+    found = {name: [1000 * median_seconds(work) for work in pair] for name, pair in pairs.items()}
+    step = small()
+    without = 1000 * median_seconds(step)
+    keep_freed_memory()
+    found["the default network forward and back, freed memory kept"] = [without, 1000 * median_seconds(step)]
+    return found
+
+
+def median_seconds(work: Callable[[], object], warm: int = 3, times: int = 30) -> float:
+    taken = []
+    for _ in range(warm + times):
+        begun = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken[warm:])
+
+
+OTHERS: dict[str, Callable[[], dict[str, Any]]] = {LOADERS: loaders, ACCURACY: accuracy, IDEAS: ideas}
 EVERY = [*COMMANDS, *OTHERS]
 
 
@@ -237,16 +300,28 @@ def gpus(found: Mapping[str, Found]) -> str:
         if name not in found:
             continue
         row = Row(found[name], "train", "auto")
+        read = PHOTOGRAPHS if name.startswith("ImageNet") else SMALL
         for gpu, sheet in GPUS.items():
             ours, floor = predicted(row, row.row, sheet, batch_size)
             plain, _ = predicted(row, row.plain, sheet, batch_size)
-            rows.append(
-                [
-                    *(name, str(batch_size), gpu, "not measured"),
-                    *(f"{batch_size / ours:,.0f}", f"{1000 * ours:.1f}", f"{plain / ours:.1f}", f"{ours / floor:.2f}"),
-                ]
+            speed, ratios = batch_size / ours, (f"{plain / ours:.1f}", f"{ours / floor:.2f}")
+            processes = (
+                math.ceil(speed / found[LOADERS]["images_per_second"][read]) if LOADERS in found else "not measured"
             )
-    return table(["", "batch", "GPU", "measured", "predicted images/s", "ms", "x plain", "of its floor"], rows)
+            cells = (name, batch_size, gpu, "not measured", f"{speed:,.0f}", f"{1000 * ours:.1f}", *ratios, processes)
+            rows.append(list(map(str, cells)))
+    head = [
+        "",
+        "batch",
+        "GPU",
+        "measured",
+        "predicted images/s",
+        "ms",
+        "x plain",
+        "of its floor",
+        "processes that load as fast",
+    ]
+    return table(head, rows)
 
 
 def loading(found: Found) -> str:
@@ -284,6 +359,12 @@ def of_day(file: Path) -> str:
         "### Growth with T",
         growth(found),
     ]
+    if IDEAS in found:
+        rows = [
+            [name, f"{before:.1f}", f"{after:.1f}", f"{before / after:.1f}"]
+            for name, (before, after) in found[IDEAS].items()
+        ]
+        parts += ["### Of what was tried", table(["", "without, ms", "with, ms", "times as fast"], rows)]
     if ACCURACY in found:
         parts += ["### Accuracy", accuracies(found[ACCURACY])]
     if LOADERS in found:
