@@ -23,6 +23,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from gacsnn.report.benchmark import times  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 
@@ -162,16 +164,7 @@ def ideas() -> dict[str, Any]:
     from gacsnn.config.schema import Adam
     from gacsnn.data.images import Images
     from gacsnn.data.transforms import Geometric
-    from gacsnn.kernels import cpu
-    from gacsnn.kernels.fused import Fused
-    from gacsnn.runtime.host import keep_freed_memory
     from gacsnn.training.optim import make_optimizer
-
-    def small() -> Callable[[], object]:
-        model = create_model("resnet8", T=4, num_classes=10, width=0.25).to(memory_format=torch.channels_last)
-        model.use(Fused(cpu))
-        images = torch.rand(32, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-        return lambda: model(images).sum().backward()
 
     def adam(fused: bool) -> Callable[[], object]:
         model = create_model("resnet18", T=4, num_classes=10).to(memory_format=torch.channels_last)
@@ -195,12 +188,7 @@ def ideas() -> dict[str, Any]:
         "128 CIFAR images cropped and flipped, at once": augmented(32, padding=4, flip=True),
         "128 digits cropped and rotated, at once": augmented(8, padding=1, rotation=10.0),
     }
-    found = {name: [1000 * median_seconds(work) for work in pair] for name, pair in pairs.items()}
-    step = small()
-    without = 1000 * median_seconds(step)
-    keep_freed_memory()
-    found["the default network forward and back, freed memory kept"] = [without, 1000 * median_seconds(step)]
-    return found
+    return {name: [1000 * median_seconds(work) for work in pair] for name, pair in pairs.items()}
 
 
 def median_seconds(work: Callable[[], object], warm: int = 3, times: int = 30) -> float:
@@ -226,15 +214,15 @@ class Row:
 
     @property
     def times_plain(self) -> float:
-        return self.plain["seconds"] / self.row["seconds"]
+        return times(self.plain, self.row)
 
     @property
     def of_floor(self) -> float:
-        return self.row["seconds"] / self.floor["seconds"]
+        return times(self.row, self.floor)
 
     @property
     def times_jelly(self) -> str:
-        return f"{self.jelly['seconds'] / self.row['seconds']:.2f}" if self.jelly else "not installed"
+        return f"{times(self.jelly, self.row):.2f}" if self.jelly else "not installed"
 
     def share(self, name: str) -> float:
         """What it takes of the plain path's."""

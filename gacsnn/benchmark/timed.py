@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from statistics import median
 
 import torch
 
@@ -16,8 +15,8 @@ WARM = 2
 
 def seconds(
     paths: Mapping[str, Work], rounds: int, images: int, device: torch.device, description: str
-) -> dict[str, float]:
-    """The median time of each, in seconds, for a batch of so many images."""
+) -> dict[str, list[float]]:
+    """The times of each, round by round, in seconds, for a batch of so many images."""
     taken: dict[str, list[float]] = {name: [] for name in paths}
     with Progress(description, (WARM + rounds) * len(paths) * images) as progress:
         for number in range(WARM + rounds):
@@ -29,7 +28,7 @@ def seconds(
                 if number >= WARM:
                     taken[name].append(time.perf_counter() - begun)
                 progress.advance(images)
-    return {name: median(times) for name, times in taken.items()}
+    return taken
 
 
 def wait(device: torch.device) -> None:

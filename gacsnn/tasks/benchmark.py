@@ -6,6 +6,7 @@ Images are random, of the data set's size; what is measured reads no data.
 import json
 from collections.abc import Collection
 from dataclasses import asdict, replace
+from statistics import median
 from typing import Any
 
 import torch
@@ -93,7 +94,7 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
     for phase, times in (("train", train), ("eval", evaluation)):
-        best = min(floors, key=times.__getitem__)
+        best = min(floors, key=lambda path: median(times[path]))
         for path in (*paths, best):
             precision = theirs.precision if path == "plain" else machine.precision
             memory = counted.get(path, {}) if phase == "train" else {}
@@ -108,8 +109,10 @@ def as_released(config: Config, machine: Machine) -> Machine:
     return replace(machine, precision=precision, memory_format=torch.contiguous_format)
 
 
-def row(config: Config, path: str, phase: str, precision: str, step: float, memory: dict[str, int]) -> dict[str, Any]:
-    images = config.batch_size
+def row(
+    config: Config, path: str, phase: str, precision: str, rounds: list[float], memory: dict[str, int]
+) -> dict[str, Any]:
+    images, step = config.batch_size, median(rounds)
     return {
         "path": path,
         "phase": phase,
@@ -119,6 +122,7 @@ def row(config: Config, path: str, phase: str, precision: str, step: float, memo
         "precision": precision,
         "images_per_second": images / step,
         "seconds": step,
+        "round_seconds": rounds,
         "peak_memory_bytes": memory.get("peak"),
         "operations": memory.get("operations"),
         **{
