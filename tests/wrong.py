@@ -109,6 +109,8 @@ WRONG: dict[tuple[str, ...], str] = {
     ("-m", "sweeps=t_lr", "checkpoint=nope"): "checkpoint=nope: no such file",
     ("-m", "sweeps=t_lr", "output_dir="): "a trial of a search has a folder of its own",
     ("-m", "sweeps=t_lr", "resume="): "a trial of a search has a folder of its own",
+    ("resume=",): "resume=: should be a path; leave it out where none is meant",
+    ("-m", "T=1,2", "checkpoint=''"): "checkpoint=: should be a path; leave it out where none is meant",
     ("-m", "sweeps=t_lr", "hydra.sweep.dir=/dev/null/sweep"): "cannot be written (/dev/null is a file)",
     # A searched value that is wrong, wherever it stands
     ("-m", "sweeps=t_lr", "optimizer.lr=interval(-1,1)"): "optimizer.lr=-1.0: should be greater than 0",

@@ -88,6 +88,8 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
 def check_names(config: Config) -> None:
     """Raises InputError for a file or folder that cannot have the name that it is given, or has none, before anything looks
     for it."""
+    if config.output_dir is not None and not config.output_dir.strip():
+        raise InputError("output_dir=: should be a folder; left out, it is a dated one under outputs/")
     runs = [config.runs] if isinstance(config.runs, str) else config.runs or []
     named = [(name, getattr(config, name)) for name in ("output_dir", "resume", "checkpoint", "rerun", "study")]
     for name, path in (*named, *(("runs", run) for run in runs)):
