@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +20,13 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 def make_optimizer(model: nn.Module, options: SGD | Adam, fused: bool = False) -> torch.optim.Optimizer:
     """`fused`: a step is one pass over each weight; it agrees with torch's default to rounding."""
     return OPTIMIZERS[options.name](model.parameters(), **options.model_dump(exclude={"name"}), fused=fused or None)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Go on from a state; whether steps are fused is as this optimizer was made, and not as that one was."""
+    for group in state["param_groups"]:
+        group["fused"] = optimizer.defaults["fused"]
+    optimizer.load_state_dict(state)
 
 
 def lr_factor(options: Cosine | Step | Constant, epoch: float, epochs: int, step: float = 1.0) -> float:

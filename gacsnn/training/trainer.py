@@ -22,7 +22,7 @@ from gacsnn.models import SpikingResNet
 from gacsnn.runtime.device import Machine
 from gacsnn.training import checkpoint
 from gacsnn.training.losses import Loss, make_loss
-from gacsnn.training.optim import make_optimizer, make_scheduler
+from gacsnn.training.optim import load_optimizer, make_optimizer, make_scheduler
 from gacsnn.training.parallel import together
 
 # What is drawn by (seed, epoch, batch), beside the order of the images.
@@ -136,9 +136,7 @@ class Trainer:
         with part("model"):
             self.model.load_state_dict(content["model"])
         with part("optimizer"):
-            for each in content["optimizer"]["param_groups"]:
-                each["fused"] = self.optimizer.defaults["fused"]  # as this run is computed, and not as that one was
-            self.optimizer.load_state_dict(content["optimizer"])
+            load_optimizer(self.optimizer, content["optimizer"])
         with part("scheduler"):
             check_like(content["scheduler"], self.scheduler.state_dict())
             self.scheduler.load_state_dict(content["scheduler"])
