@@ -181,7 +181,7 @@ RESUME = (
     Fault(
         "the optimizer's moments begin anew",
         "gacsnn/training/trainer.py",
-        'self.optimizer.load_state_dict(content["optimizer"])',
+        'load_optimizer(self.optimizer, content["optimizer"])',
         "self.optimizer.state_dict()",
         (f"{TRAINING}/test_trainer.py",),
     ),
