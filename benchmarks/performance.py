@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from gacsnn.report.benchmark import times  # noqa: E402
+from gacsnn.report.table import Align, text  # noqa: E402
+from gacsnn.runtime.provenance import git_commit  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
@@ -63,10 +65,10 @@ GPUS = {"H100": (989e12, 3.35e12), "H200": (989e12, 4.8e12)}
 # What is reached of them, and the host's seconds for an operation (Python, autograd, launch): guesses, for a GPU to test.
 CONVOLUTIONS_REACH, MEMORY_REACH, HOST = 0.45, 0.80, 10e-6
 
-# cuDNN computes float32 convolutions in TF32, at half of bfloat16's rate, unless told otherwise.
 # What loaders read, as it stands in the table.
 SMALL, PHOTOGRAPHS = "CIFAR, crop and flip", "JPEG of 500x375, random crop to 224x224, flip"
 
+# cuDNN computes float32 convolutions in TF32, at half of bfloat16's rate, unless told otherwise.
 RATES = {"fp32": 0.5, "bf16": 1.0, "fp16": 1.0}
 
 
@@ -75,7 +77,7 @@ def measure(names: Sequence[str]) -> None:
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     for name in names:
         print(f"{name}:", flush=True)
-        found[name] = OTHERS[name]() if name in OTHERS else benchmark(COMMANDS[name])
+        found[name] = {"git_commit": git_commit()} | (OTHERS[name]() if name in OTHERS else benchmark(COMMANDS[name]))
         RESULTS.mkdir(exist_ok=True)
         file.write_text(json.dumps(found, indent=1) + "\n")
 
@@ -125,7 +127,7 @@ def accuracy() -> dict[str, Any]:
         subprocess.run([sys.executable, str(ROOT / "launch.py"), *grid], check=True, cwd=folder)
         results = [json.loads(file.read_text()) for file in Path(folder).glob("grid/*/result.json")]
     rows = sorted((each["kernels"], each["seed"], each["top1"], each["images_per_second"]) for each in results)
-    return {path: [row[1:] for row in rows if row[0] == path] for path in ("plain", "fused")}
+    return {"runs": {path: [row[1:] for row in rows if row[0] == path] for path in ("plain", "fused")}}
 
 
 def photographs(folder: Path, count: int) -> list[str]:
@@ -188,7 +190,43 @@ def ideas() -> dict[str, Any]:
         "128 CIFAR images cropped and flipped, at once": augmented(32, padding=4, flip=True),
         "128 digits cropped and rotated, at once": augmented(8, padding=1, rotation=10.0),
     }
-    return {name: [1000 * median_seconds(work) for work in pair] for name, pair in pairs.items()}
+    made = {name: [1000 * median_seconds(work) for work in pair] for name, pair in pairs.items()}
+    made["the default network forward and back, freed memory kept"] = kept_memory()
+    return {"milliseconds": made}
+
+
+SMALL_STEP = """
+import statistics, sys, time
+import torch
+from gacsnn import create_model
+from gacsnn.kernels import cpu
+from gacsnn.kernels.fused import Fused
+from gacsnn.runtime.host import keep_freed_memory
+
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+model = create_model("resnet8", T=4, num_classes=10, width=0.25).to(memory_format=torch.channels_last)
+model.use(Fused(cpu))
+images, taken = torch.rand(32, 3, 8, 8).contiguous(memory_format=torch.channels_last), []
+for _ in range(60):
+    begun = time.perf_counter()
+    model.zero_grad(set_to_none=True)
+    model(images).sum().backward()
+    taken.append(time.perf_counter() - begun)
+print(1000 * statistics.median(taken[10:]))
+"""
+
+
+def kept_memory() -> list[float]:
+    """Without and with; a process keeps what it was told, so each time has its own, eight of each in turn."""
+    found: dict[str, list[float]] = {"given back": [], "kept": []}
+    for _ in range(8):
+        for how, taken in found.items():
+            done = subprocess.run(
+                [sys.executable, "-c", SMALL_STEP, how], cwd=ROOT, capture_output=True, text=True, check=True
+            )
+            taken.append(float(done.stdout))
+    return [statistics.median(taken) for taken in found.values()]
 
 
 def median_seconds(work: Callable[[], object], warm: int = 3, times: int = 30) -> float:
@@ -238,8 +276,10 @@ def predicted(row: Row, path: Found, gpu: tuple[float, float], batch_size: int) 
     return max(convolutions + memory, HOST * path["operations"]), convolutions
 
 
-def table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """In Markdown; the first columns are words, the others numbers."""
+    align: list[Align] = ["left" if column < words else "right" for column in range(len(head))]
+    return "\n".join(text(rows, head, align, "github"))
 
 
 def steps(found: Mapping[str, Found]) -> str:
@@ -251,7 +291,7 @@ def steps(found: Mapping[str, Found]) -> str:
     for name in COMMANDS:
         if name in found:
             train, evaluation = Row(found[name], "train", "auto"), Row(found[name], "eval", "auto")
-            times = [f"{1000 * row['seconds']:,.0f}" for row in (train.plain, train.row)]
+            both = [f"{1000 * row['seconds']:,.0f}" for row in (train.plain, train.row)]
             shares = [f"{train.share(key):.2f}" for key in ("saved_bytes_per_image", "moved_bytes_per_image")]
             ratios = [
                 f"{train.times_plain:.2f}",
@@ -260,24 +300,30 @@ def steps(found: Mapping[str, Found]) -> str:
                 *shares,
                 f"{evaluation.times_plain:.2f}",
             ]
-            rows.append([name, *times, *ratios])
+            rows.append([name, *both, *ratios])
     return table(head, rows)
 
 
 def growth(found: Mapping[str, Found]) -> str:
-    """Milliseconds by T, and the slope of the step over that of the convolutions."""
+    """Milliseconds of the convolutions by T, the step's beside them in the same rounds, and the slopes of both."""
     there = [name for name in GROWTH if name in found]
-    of = {name: Row(found[name], "train", "auto") for name in there}
-    rows = [[name, *(f"{1000 * each['seconds']:,.0f}" for each in (of[name].row, of[name].floor))] for name in there]
-    made = [table(["", "step, ms", "its convolutions alone, ms"], rows)]
+    of = [Row(found[name], "train", "auto") for name in there]
+    floors = [row.floor["seconds"] for row in of]
+    steps = [row.of_floor * floor for row, floor in zip(of, floors, strict=True)]
+    milliseconds = [[f"{1000 * each:,.0f}" for each in both] for both in zip(steps, floors, strict=True)]
+    made = [
+        table(
+            ["", "step, ms", "its convolutions alone, ms"],
+            [[name, *both] for name, both in zip(there, milliseconds, strict=True)],
+        )
+    ]
     if len(there) > 1:
-        T = [row.row["T"] for row in of.values()]
-        seconds = ([getattr(row, part)["seconds"] for row in of.values()] for part in ("row", "floor"))
-        step, floor = (statistics.linear_regression(T, each).slope for each in seconds)
+        T = [row.row["T"] for row in of]
+        step, floor = (1000 * statistics.linear_regression(T, each).slope for each in (steps, floors))
         made += [
             "",
-            f"A time step more costs {1000 * step:,.0f} ms, of which convolutions take {1000 * floor:,.0f}: "
-            f"{step / floor:.2f} times as much.",
+            "The step is the convolutions' time by the ratio within rounds. "
+            f"A time step more costs {step:,.0f} ms, and {floor:,.0f} in convolutions: {step / floor:.2f} times as much.",
         ]
     return "\n".join(made)
 
@@ -339,10 +385,12 @@ def of_day(file: Path) -> str:
     made = {name: each for name, each in found.items() if name in COMMANDS}
     first = next(iter(made.values()))
     versions = ", ".join(f"{name} {first['versions'][name]}" for name in ("python", "torch"))
-    commits = sorted({each["git_commit"][:12] for each in made.values()})
+    commits = {name: each["git_commit"][:12] for name, each in found.items()}
+    others = [f"{name} {commits[name]}" for name in OTHERS if name in commits]
+    measured_at = ", ".join([*sorted({commits[name] for name in made}), *others])
     parts = [
         f"## {file.stem}: {first['device']}",
-        f"{versions}; commit {', '.join(commits)}. `here` is what `hardware=auto` takes; `plain` is always float32 on a CPU.",
+        f"{versions}; commit {measured_at}. `here` is what `hardware=auto` takes; `plain` is always float32 on a CPU.",
         steps(found),
         "### Growth with T",
         growth(found),
@@ -350,11 +398,11 @@ def of_day(file: Path) -> str:
     if IDEAS in found:
         rows = [
             [name, f"{before:.1f}", f"{after:.1f}", f"{before / after:.1f}"]
-            for name, (before, after) in found[IDEAS].items()
+            for name, (before, after) in found[IDEAS]["milliseconds"].items()
         ]
         parts += ["### Of what was tried", table(["", "without, ms", "with, ms", "times as fast"], rows)]
     if ACCURACY in found:
-        parts += ["### Accuracy", accuracies(found[ACCURACY])]
+        parts += ["### Accuracy", accuracies(found[ACCURACY]["runs"])]
     if LOADERS in found:
         parts += ["### Input", loading(found[LOADERS])]
     return "\n\n".join(parts)
