@@ -195,16 +195,18 @@ def ideas() -> dict[str, Any]:
     return {"milliseconds": made}
 
 
+# glibc's mallopt(3): M_TRIM_THRESHOLD and M_MMAP_THRESHOLD at the most that they can be.
 SMALL_STEP = """
-import statistics, sys, time
+import ctypes, statistics, sys, time
 import torch
 from gacsnn import create_model
 from gacsnn.kernels import cpu
 from gacsnn.kernels.fused import Fused
-from gacsnn.runtime.host import keep_freed_memory
 
 if sys.argv[1] == "kept":
-    keep_freed_memory()
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(-1, 2**31 - 1)
+    mallopt(-3, 32 * 2**20)
 model = create_model("resnet8", T=4, num_classes=10, width=0.25).to(memory_format=torch.channels_last)
 model.use(Fused(cpu))
 images, taken = torch.rand(32, 3, 8, 8).contiguous(memory_format=torch.channels_last), []

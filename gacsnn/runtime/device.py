@@ -12,7 +12,7 @@ from gacsnn.config.schema import Hardware
 from gacsnn.errors import InputError
 from gacsnn.runtime.cores import SHARED, share
 from gacsnn.runtime.group import Group, this_group
-from gacsnn.runtime.host import available, keep_freed_memory
+from gacsnn.runtime.host import available
 from gacsnn.runtime.ranks import TORCHRUN, this_rank
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
@@ -82,15 +82,13 @@ def check_device(options: Hardware) -> None:
 
 
 def prepare_machine(options: Hardware) -> Machine:
-    """Choose the device, set the number of threads, and have memory kept that steps on a CPU will take again.
+    """Choose the device and set the number of threads.
 
     Raises:
         InputError: when CUDA is asked for and PyTorch finds none.
     """
     check_device(options)
     device = torch.device("cuda" if on_gpu(options) else "cpu")
-    if device.type == "cpu":
-        keep_freed_memory()
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     elif this_rank().size > 1:

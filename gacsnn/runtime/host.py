@@ -1,25 +1,8 @@
 """The memory of this machine, or what a job on it may use of that, as Linux says; without torch."""
 
-import ctypes
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-
-# glibc's mallopt(3): how much may lie unused at the heap's end, and from which size on each block is the system's own; and the
-# most that they can be set to.
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-MOST_UNUSED, LARGEST_BLOCK = 2**31 - 1, 32 * 2**20
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for what is taken next, where it is glibc.
-
-    Each training step takes what the step before gave back, which comes from the system as single pages, each at its first touch.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(TRIM_THRESHOLD, MOST_UNUSED)
-        mallopt(MMAP_THRESHOLD, LARGEST_BLOCK)
 
 
 def meminfo() -> dict[str, int]:
