@@ -14,6 +14,9 @@ from gacsnn.config.saved import to_dict
 from gacsnn.config.schema import Config, Folder
 from gacsnn.report.runs import Run
 
+# The settings that `label_of` says, whose columns a table has anyway.
+IN_LABEL = ("encoder.name", "T", "model.name", "model.width")
+
 
 @dataclass(frozen=True)
 class Stat:
@@ -29,8 +32,8 @@ class Stat:
 
 @dataclass(frozen=True)
 class Row:
-    """Runs of the same settings. `options` are all of them, with their defaults; `differs` those by which it differs from rows
-    of the same network.
+    """Runs of the same settings. `options` are all of them, with their defaults; `differs` those by which rows of the same
+    data differ, but for what names a row anyway.
     """
 
     runs: Sequence[Run]
@@ -63,13 +66,15 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
     made = [Row(sorted(found, key=seed_of), s, flat(to_dict(found[0].config)), {}) for s, found in groups.values()]
     made.sort(key=lambda row: (*label_of(row.config), repr(row.settings)))
     return [
-        row for _, alike in itertools.groupby(made, lambda row: label_of(row.config)) for row in told_apart([*alike])
+        row for _, alike in itertools.groupby(made, lambda row: data_of(row.config)) for row in told_apart([*alike])
     ]
 
 
 def told_apart(rows: Sequence[Row]) -> list[Row]:
-    """Rows of the same label, with what tells each from the others."""
-    names = varying(rows)
+    """Rows of the same data, with the settings that are not the same in all of them: T=2 and T=4 that were trained for other
+    times are no comparison of T, and say so.
+    """
+    names = [name for name in varying(rows) if name not in IN_LABEL]
     return [replace(row, differs={name: value_of(row, name) for name in names}) for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from gacsnn.report.chart import Chart, Point, Series, span, ticks
 from gacsnn.report.html import render
@@ -33,6 +34,7 @@ MANY = 400  # points, above which they are smaller and have no texts
 
 def draw(chart: Chart, alone: bool = False) -> str:
     """The chart as `<svg>`; `alone`: as a file of its own."""
+    chart = replace(chart, series=[visible(series) for series in chart.series])
     known = [point for series in chart.series for point in [*series.points, *edges(series)] if math.isfinite(point[1])]
     x_low, x_high = span([x for x, _ in known], chart.x)
     y_low, y_high = span([y for _, y in known], chart.y)
@@ -66,6 +68,12 @@ def draw(chart: Chart, alone: bool = False) -> str:
         series=[shape(series, place, size) for series in chart.series],
         legend=entries,
     )
+
+
+def visible(series: Series) -> Series:
+    """A line through one point is nothing to see: a run of one epoch is a dot."""
+    alone = series.joined == "line" and len(series.points) == 1 and not series.marker
+    return replace(series, marker="circle") if alone else series
 
 
 def edges(series: Series) -> list[Point]:

@@ -52,7 +52,7 @@ def test_rows_of_the_same_seeds_are_compared_seed_by_seed(write: Write, capsys: 
     out = capsys.readouterr().out
     (line,) = (line for line in out.splitlines() if " top1 " in line)
     low, high = interval([0.5, 0.75, 0.5])
-    assert line.split("  ")[0] == "digits resnet8 x0.25 gac T=4"
+    assert line.split("  ")[0] == "digits resnet8 x0.25 gac T=4 optimizer.lr=0.002"
     assert "91.17 ± 1.26  3  91.75 ± 1.25  3" in line
     assert line.endswith(f"+0.58  [{low:+.2f}, {high:+.2f}]  seed by seed")
     assert "only in A: digits resnet8 x0.25 gac T=6 optimizer.lr=0.002 (n=1)" in out

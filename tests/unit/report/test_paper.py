@@ -105,7 +105,7 @@ def test_runs_of_other_settings_are_other_rows_which_say_by_what(tmp_path: Path,
         "a": "optimizer.lr=0.1 epochs=250",
         "c": "optimizer.lr=0.05 epochs=250",
         "d": "optimizer.lr=0.05 epochs=100",
-        "e": "",
+        "e": "optimizer.lr=0.1 epochs=250",
     }
     assert sorted(row["top1_n"] for row in rows) == ["1", "1", "1", "2"]
 
@@ -224,6 +224,20 @@ def test_runs_are_grouped_by_everything_but_the_seed(pairs: list[tuple[int, floa
         assert stat is not None
         assert (stat.mean, stat.n) == (pytest.approx(statistics.fmean(values)), len(values))
     assert len({row.config.optimizer.lr for row in rows}) == len(rows)
+
+
+def test_rows_that_differ_in_more_than_their_steps_say_in_what(write: Write, tmp_path: Path) -> None:
+    write("a", *CIFAR)
+    write("b", *CIFAR, "T=6", "limit_train=600", "optimizer.lr=0.2", "seed=1")
+    write("c", *CIFAR, "encoder=direct")
+    write("d", "experiment=cifar100_gac_r18_t4", "dataset.root=data")
+    rows = rows_of(collect([tmp_path / "runs"])[0])
+    assert {row.runs[0].path.name: row.differs for row in rows} == {
+        "a": {"optimizer.lr": 0.1, "limit_train": None},
+        "b": {"optimizer.lr": 0.2, "limit_train": 600},
+        "c": {"optimizer.lr": 0.1, "limit_train": None},
+        "d": {},
+    }
 
 
 def test_folders_within_folders_are_found_once(tmp_path: Path, write: Write) -> None:

@@ -62,6 +62,11 @@ def test_only_what_is_joined_has_a_line_and_a_gap_parts_it() -> None:
     assert re.fullmatch(r"M[\d.]+ [\d.]+H[\d.]+V[\d.]+", steps)
 
 
+def test_a_line_through_one_point_is_a_dot() -> None:
+    one = drawn(Series("a", [(1, 50)], joined="line"), Series("b", [(1, 60), (2, 70)], joined="line"))
+    assert len(starts(one, "mark")) == 1
+
+
 def test_a_band_goes_up_one_edge_and_back_the_other() -> None:
     root = drawn(Series("a", [(0, 5), (1, 6)], joined="line", band=[(0, 4, 7), (1, 5, 8)]))
     (band,) = [path.get("d", "") for path in root.iter(f"{SVG}path") if path.get("class") == "band"][:1]
