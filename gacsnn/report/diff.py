@@ -28,6 +28,7 @@ from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.statistics import interval, interval_between
 from gacsnn.sweep.claims import effective_trials
+from gacsnn.sweep.points import SEARCH_OF, in_words
 from gacsnn.sweep.status import best_trials
 from gacsnn.sweep.storage import load_study
 
@@ -144,9 +145,9 @@ def described(study: optuna.Study, objectives: Sequence[str]) -> dict[str, Any]:
 
 def named(identity: Mapping[str, Any], both: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The identity with what it leaves out of the other's: options that it searches, or that are at their default."""
-    names = {name for each in both for name in each if not name.startswith("search of ")}
-    left_out = {name: "searched" if f"search of {name}" in identity else "default" for name in sorted(names)}
-    return left_out | dict(identity)
+    names = {name for each in both for name in each if not name.startswith(SEARCH_OF)}
+    left_out = {name: "searched" if f"{SEARCH_OF}{name}" in identity else "default" for name in sorted(names)}
+    return left_out | in_words(identity)
 
 
 def counted(study: optuna.Study) -> dict[str, int]:

@@ -21,6 +21,7 @@ from gacsnn.report.words import word
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.provenance import git_commit
 from gacsnn.sweep.about import file_of, read_about, storage_of
+from gacsnn.sweep.points import SEARCH_OF
 from gacsnn.sweep.storage import shown
 
 
@@ -53,7 +54,7 @@ def study_page(
         means=plain(*seed_table(by_seed)) if by_seed else None,
         trials=trial_table.page(rows),
         provenance=provenance(study, storage, objectives, tried),
-        shared=[(name, said(value)) for name, value in identity.items() if not name.startswith("search of ")],
+        shared=[(name, said(value)) for name, value in identity.items() if not name.startswith(SEARCH_OF)],
     )
 
 

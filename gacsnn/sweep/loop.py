@@ -1,7 +1,7 @@
 """The loop of a sweep: claim a trial, run it, tell the study how it ended, until nothing is left."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from gacsnn.sweep.rungs import Rungs, promote
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Search, probes, study_identity
 from gacsnn.sweep.status import ASKED, status
-from gacsnn.sweep.storage import open_storage, open_study, stored_study
+from gacsnn.sweep.storage import check_kind, open_storage, open_study, stored_study
 from gacsnn.sweep.workers import sweep_worker
 
 
@@ -197,16 +197,27 @@ class Sweep:
         return status(self.study, self.n_trials, self.options.objectives, at_once)
 
 
+def check_alike(study: optuna.Study, options: SweepOptions, identity: Mapping[str, Any]) -> None:
+    """Raises InputError where a sweep could not go on with a study that is there."""
+    check_kind(study, options.directions, identity)
+    check_compared(study, options.objectives)
+    check_rungs(study, options.rungs)
+
+
 def keep_objectives(study: optuna.Study, objectives: list[str]) -> None:
     """Write into a study what its trials are compared by. Raises InputError where that is something else already."""
+    check_compared(study, objectives)
+    if "objectives" not in study.user_attrs:
+        study.set_user_attr("objectives", objectives)
+
+
+def check_compared(study: optuna.Study, objectives: list[str]) -> None:
     there = study.user_attrs.get("objectives", objectives)
     if there != objectives:
         raise InputError(
             f"hydra.sweeper.study_name={study.study_name}: the trials of this study are compared by {', '.join(there)}, not by "
             f"{', '.join(objectives)}; give another name"
         )
-    if "objectives" not in study.user_attrs:
-        study.set_user_attr("objectives", objectives)
 
 
 def keep_rungs(study: optuna.Study, rungs: Rungs | None) -> None:
@@ -214,16 +225,23 @@ def keep_rungs(study: optuna.Study, rungs: Rungs | None) -> None:
 
     A study of an earlier version, which did not write them down, goes on with those that are given.
     """
-    here = None if rungs is None else [list(rungs.epochs), rungs.factor]
-    if "rungs" in study.user_attrs:
-        there = study.user_attrs["rungs"]
-        if there != here:
-            raise InputError(
-                f"hydra.sweeper.rungs: the trials of study {study.study_name} {paused(there)}, and here they would "
-                f"{paused(here)}; give another hydra.sweeper.study_name, or the rungs and reduction_factor it was begun with"
-            )
-    elif not study.get_trials(deepcopy=False):
-        study.set_user_attr("rungs", here)
+    check_rungs(study, rungs)
+    if "rungs" not in study.user_attrs and not study.get_trials(deepcopy=False):
+        study.set_user_attr("rungs", as_kept(rungs))
+
+
+def check_rungs(study: optuna.Study, rungs: Rungs | None) -> None:
+    here = as_kept(rungs)
+    there = study.user_attrs.get("rungs", here)
+    if there != here:
+        raise InputError(
+            f"hydra.sweeper.rungs: the trials of study {study.study_name} {paused(there)}, and here they would "
+            f"{paused(here)}; give another hydra.sweeper.study_name, or the rungs and reduction_factor it was begun with"
+        )
+
+
+def as_kept(rungs: Rungs | None) -> list[Any] | None:
+    return None if rungs is None else [list(rungs.epochs), rungs.factor]
 
 
 def paused(rungs: list[Any] | None) -> str:

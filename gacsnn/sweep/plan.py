@@ -15,10 +15,11 @@ from gacsnn.errors import InputError
 from gacsnn.runtime.console import duration, gib, hush, log, mib
 from gacsnn.runtime.cores import share
 from gacsnn.runtime.provenance import provenance
+from gacsnn.sweep.about import is_begun
 from gacsnn.sweep.compose import Compose
 from gacsnn.sweep.endings import value_of
 from gacsnn.sweep.jobs import in_folder
-from gacsnn.sweep.loop import Checked, check
+from gacsnn.sweep.loop import Checked, check, check_alike
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.planned import Plan, Point, write_plan
 from gacsnn.sweep.points import all_values, endpoints, grid_point
@@ -44,7 +45,11 @@ def plan_sweep(options: SweepOptions, search: Search, folder: Path, compose: Com
         InputError: for a mistake in the sweep, or where nothing can be measured.
     """
     checked = check(options, search, compose)
-    done = finished(load_study(folder)[0]) if (folder / "study.json").exists() else 0
+    done = 0
+    if is_begun(folder, options.study_name or folder.name):
+        study, _objectives = load_study(folder)
+        check_alike(study, options, checked.identity)
+        done = finished(study)
     points = []
     for params in settings(search):
         points.append(measured(options, search, compose, launcher, params))

@@ -1,5 +1,6 @@
-"""Points of a search space: its ends, and all of a grid."""
+"""Points of a search space: its ends, and all of a grid; and a space in words."""
 
+import ast
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from gacsnn.errors import InputError
+
+SEARCH_OF = "search of "  # what begins the name of a searched option in a study's identity
 
 
 def endpoints(distribution: BaseDistribution) -> list[Any]:
@@ -56,3 +59,26 @@ def grid_point(space: Mapping[str, BaseDistribution], index: int) -> dict[str, A
         index, place = divmod(index, count_of(name, distribution))
         point[name] = value_at(distribution, place)
     return point
+
+
+def in_words(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study says of its trials, with its distributions, which it keeps in Optuna's notation, as one would say them."""
+    return {
+        name: described(value) if name.startswith(SEARCH_OF) and isinstance(value, str) else value
+        for name, value in identity.items()
+    }
+
+
+def described(distribution: str) -> str:
+    """`FloatDistribution(high=0.1, log=True, low=0.001, step=None)` -> `0.001 to 0.1, logarithmic`."""
+    try:
+        call = ast.parse(distribution, mode="eval").body
+        given = {each.arg: ast.literal_eval(each.value) for each in getattr(call, "keywords", ())}
+    except (SyntaxError, ValueError):
+        return distribution
+    if "choices" in given:
+        return f"one of {', '.join(map(str, given['choices']))}"
+    if not {"low", "high"} <= given.keys():
+        return distribution
+    step = f" in steps of {given['step']}" if given.get("step") is not None else ""
+    return f"{given['low']} to {given['high']}{step}{', logarithmic' if given.get('log') else ''}"

@@ -15,7 +15,7 @@ from gacsnn.errors import InputError
 from gacsnn.sweep.compose import Compose
 from gacsnn.sweep.confirmed import CANDIDATE
 from gacsnn.sweep.options import SweepOptions
-from gacsnn.sweep.points import endpoints
+from gacsnn.sweep.points import SEARCH_OF, endpoints
 from gacsnn.sweep.trial import check_job
 
 
@@ -105,5 +105,5 @@ def study_identity(search: Search, probed: Sequence[Config]) -> dict[str, Any]:
     """What makes trials comparable: the search space, and every option that is the same at all its ends."""
     configs = [flat(identity(config)) for config in probed]
     same = {key: value for key, value in configs[0].items() if all(c.get(key, MISSING) == value for c in configs)}
-    searched = {f"search of {name}": str(distribution) for name, distribution in search.space.items()}
+    searched = {f"{SEARCH_OF}{name}": str(distribution) for name, distribution in search.space.items()}
     return searched | same

@@ -20,6 +20,7 @@ from gacsnn.sweep.about import check_database, file_of, read_about, storage_of
 from gacsnn.sweep.claims import TAKEN_FROM
 from gacsnn.sweep.objectives import DirectionName
 from gacsnn.sweep.patient import Absence, PatientStorage, is_away
+from gacsnn.sweep.points import in_words
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -172,17 +173,23 @@ def open_study(
         lambda: optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True),
         lambda error: isinstance(error, StorageInternalError),
     )
+    check_kind(study, directions, identity)
+    if "identity" not in study.user_attrs:
+        study.set_user_attr("identity", dict(identity))
+    return study
+
+
+def check_kind(study: optuna.Study, directions: Sequence[DirectionName], identity: Mapping[str, Any]) -> None:
+    """Raises InputError where a study has other directions, OtherStudyError where it has another identity."""
+    name = study.study_name
     there = [direction.name.lower() for direction in study.directions]
     if there != list(directions):
         raise InputError(
             f"hydra.sweeper.study_name={name}: this study exists, and its direction is {', '.join(there)}, not "
             f"{', '.join(directions)}; give another name"
         )
-    saved = study.user_attrs.get("identity")
-    if saved is None:
-        study.set_user_attr("identity", dict(identity))
-    elif differ := differences(saved, identity, most=4):
+    saved = study.user_attrs.get("identity", identity)
+    if differ := differences(in_words(saved), in_words(identity), most=4):
         raise OtherStudyError(
             f"hydra.sweeper.study_name={name}: the trials of this study are of another kind: {differ}; give another name"
         )
-    return study

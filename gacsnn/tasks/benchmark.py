@@ -25,7 +25,14 @@ from gacsnn.runtime.device import PRECISIONS, Machine, prepare_machine
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.provenance import provenance
 from gacsnn.runtime.run_dir import OnEpochEnd, Result, make_directory
-from gacsnn.tasks.experiment import check_gpu_memory, kernels_for, memory_format, picked, run_name
+from gacsnn.tasks.experiment import (
+    check_gpu_memory,
+    kernels_for,
+    memory_format,
+    picked,
+    run_name,
+    sound_orders,
+)
 from gacsnn.trained import network_of
 from gacsnn.training.memory import gpu_memory_errors
 
@@ -59,10 +66,10 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
     assert isinstance(config.task, Benchmark)
     kernels = kernels_for(machine, config.hardware)
     name = "plain" if kernels is None else "fused"
-    machine = replace(machine, memory_format=memory_format(machine, config.hardware, kernels))
     torch.manual_seed(config.seed)
     classes, side = classes_of(config.dataset), max(8, side_of(config.dataset))
     model = network_of(config, classes).to(machine.device, machine.dtype)
+    machine = replace(machine, memory_format=memory_format(machine, config.hardware, kernels, model))
     images = torch.rand(config.batch_size, 3, side, side, dtype=machine.dtype).to(machine.device)
     labels = torch.randint(classes, (config.batch_size,)).to(machine.device)
     log.info(
@@ -77,7 +84,7 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
         log.info(f"spikingjelly: not measured ({error})")
     floors = {
         f"floor {order}": Floor(model, images, PRECISIONS[machine.precision], order)
-        for order in (torch.contiguous_format, torch.channels_last)
+        for order in sound_orders(machine, model)
     }
     model.use(kernels)
     paths["auto"] = Path(model, config, machine, images, labels)

@@ -73,7 +73,6 @@ def prepare(config: Config) -> Experiment:
     """
     machine = prepare_machine(config.hardware)
     kernels = kernels_for(machine, config.hardware)
-    machine = replace(machine, memory_format=memory_format(machine, config.hardware, kernels))
     check_gpu_memory(config)
     if getattr(config.dataset, "download", False):
         machine.group.share(lambda: load_splits(config.dataset) and None)  # one fetches, then all read
@@ -83,6 +82,7 @@ def prepare(config: Config) -> Experiment:
     config = config.model_copy(update={"dataset": config.dataset.model_copy(update=known)})
     torch.manual_seed(config.seed)
     model = network_of(config, len(splits.classes))
+    machine = replace(machine, memory_format=memory_format(machine, config.hardware, kernels, model))
     model = model.to(machine.device, machine.dtype).to(memory_format=machine.memory_format)
     model.use(kernels)
     normalise = Normalise(*normalisation_of(config, splits.mean, splits.std), machine)
@@ -107,13 +107,41 @@ def kernels_for(machine: Machine, options: Hardware) -> Fused | None:
         return None
 
 
-def memory_format(machine: Machine, options: Hardware, kernels: Fused | None) -> torch.memory_format:
-    """Of activations: as asked for, else what should be faster: on a CPU it was measured, on a GPU it was not."""
+def memory_format(machine: Machine, options: Hardware, kernels: Fused | None, model: nn.Module) -> torch.memory_format:
+    """Of activations: as asked for, else what should be faster: on a CPU it was measured, on a GPU it was not.
+
+    Raises:
+        InputError: when channels last are asked for, and the network's convolutions are not sound with them.
+    """
+    sound = torch.channels_last in sound_orders(machine, model)
+    if options.channels_last is True and not sound:
+        raise InputError(
+            "hardware.channels_last=true: on a CPU PyTorch's convolutions write beyond their memory for a shortcut with a stride "
+            f"and fewer than {BLOCK} channels (oneDNN's issue 6035); take hardware.channels_last=auto, or a larger model.width"
+        )
     if options.channels_last != "auto":
         return machine.memory_format
     low = machine.precision in ("bf16", "fp16")
-    last = low if machine.device.type == "cuda" else kernels is not None
-    return torch.channels_last if last else torch.contiguous_format
+    faster = low if machine.device.type == "cuda" else kernels is not None
+    return torch.channels_last if faster and sound else torch.contiguous_format
+
+
+# Channels that oneDNN's kernels take at once: 8 with AVX2, 16 with AVX-512.
+BLOCK = 16
+
+
+def sound_orders(machine: Machine, model: nn.Module) -> list[torch.memory_format]:
+    """The orders of memory that the network's convolutions may be given.
+
+    oneDNN's gradient of the weight of a 1x1 convolution with a stride, of less than a block of channels that come last, writes
+    beyond its memory (its issue 6035): that ends the process, or spoils numbers.
+    """
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    narrow = any(
+        conv.kernel_size == (1, 1) and max(conv.stride) > 1 and conv.in_channels < BLOCK for conv in convolutions
+    )
+    first_alone = machine.device.type == "cpu" and narrow
+    return [torch.contiguous_format] if first_alone else [torch.contiguous_format, torch.channels_last]
 
 
 def check_gpu_memory(config: Config) -> None:

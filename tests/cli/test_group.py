@@ -103,7 +103,7 @@ def test_all_numbers_of_processes_and_parts_train_as_one(launch: Launch, tmp_pat
 # roundings of bfloat16, of the whole; that processes train as one to 1e-9 is shown in float64.
 ROUNDING = 2**-6
 LOWER = (
-    *("hardware=cpu", "hardware.threads=1", "hardware.channels_last=true", "model.width=0.1", "T=2", "batch_size=16"),
+    *("hardware=cpu", "hardware.threads=1", "hardware.channels_last=true", "model.width=0.25", "T=2", "batch_size=16"),
     *("limit_train=66", "limit_eval=33", "epochs=1", "augmentation=cutmix_always", "optimizer=sgd"),
 )
 

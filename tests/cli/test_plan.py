@@ -7,6 +7,9 @@ import pytest
 from program import FOLDER, SEARCH, SMALL, TINY, Launch, refused
 from studies import load
 
+from gacsnn.sweep.about import storage_beside, write_about
+from gacsnn.sweep.storage import open_storage, open_study
+
 TIMED = ("step_seconds", "evaluation_seconds", "seconds")
 
 
@@ -51,6 +54,21 @@ def test_a_search_of_the_plain_plugin_is_not_planned(launch: Launch) -> None:
     assert (code, out) == (2, "")
     assert err.splitlines()[-1].startswith("error: plan=true: hydra/sweeper=optuna cannot be planned")
     assert "Traceback" not in err
+
+
+def test_a_plan_is_not_made_for_a_study_of_another_kind(launch: Launch, tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    folder.mkdir(parents=True)
+    search = {"search of optimizer.lr": "FloatDistribution(high=0.9, log=True, low=0.5, step=None)"}
+    open_study(folder.name, open_storage(storage_beside(folder)), ["maximize"], search)
+    write_about(folder, {"study": folder.name, "storage": None, "objectives": ["validation_top1"]})
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    code, out, err = launch("-m", *SEARCH, "plan=true")
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert "the trials of this study are of another kind" in line
+    assert "0.5 to 0.9, logarithmic there" in line
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.slow

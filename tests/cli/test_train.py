@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from program import TINY, Launch, read_metrics, read_result
+from program import TINY, Launch, read_metrics, read_result, refused
 
 RESULT_KEYS = {
     "top1", "top5", "loss", "params", "T", "dataset", "model", "encoder", "seed", "epochs", "train_seconds",
@@ -115,10 +115,22 @@ def test_the_imagenet_recipe_runs_on_small_images(launch: Launch, tmp_path: Path
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precision_runs_and_resumes(launch: Launch, tmp_path: Path, precision: str) -> None:
-    options = (f"hardware.precision={precision}", "hardware.channels_last=true", "output_dir=run")
+    options = (f"hardware.precision={precision}", "hardware.channels_last=true", "model.width=0.25", "output_dir=run")
     assert launch(*TINY, *options).code == 0
     assert launch("resume=run", "epochs=2").code == 0
     assert all(0 < line["train_loss"] < 10 for line in read_metrics(tmp_path / "run"))
+
+
+def test_a_narrow_network_has_its_channels_first_on_a_cpu(launch: Launch, tmp_path: Path) -> None:
+    """With its channels last, oneDNN's convolutions write beyond their memory: see `sound_orders`."""
+    code, out, err = launch(*TINY, "hardware.kernels=fused")
+    assert code == 0, err
+    assert "channels last" not in out
+    code, out, err = launch(*TINY, "hardware.kernels=fused", "model.width=0.25", "max_steps=1")
+    assert code == 0, err
+    assert "channels last" in out
+    said = refused(launch, tmp_path, *TINY, "hardware.channels_last=true")
+    assert "hardware.channels_last=true: on a CPU PyTorch's convolutions write beyond their memory" in said
 
 
 def test_synthetic_data_is_called_so_in_every_output(launch: Launch, tmp_path: Path) -> None:
