@@ -81,8 +81,10 @@ def run_composed(composed: "DictConfig") -> Any:
 def main() -> int:
     """Run the command line. Returns the exit code: 2 for a mistake of the user's, 130 after Ctrl-C."""
     # Imported here, because workers started by spawn import this file again.
+    from gacsnn.runtime.cores import spin_briefly
     from gacsnn.runtime.signals import handle_signals, stop_if_requested
 
+    spin_briefly()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, and not as a page on the terminal
     try:
         handle_signals()

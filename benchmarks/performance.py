@@ -10,6 +10,7 @@ day's file. GPUs that nobody has measured are predicted, by the model that the p
 import argparse
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from gacsnn.report.benchmark import times  # noqa: E402
 from gacsnn.report.table import Align, text  # noqa: E402
+from gacsnn.runtime.cores import SPINS, spin_briefly  # noqa: E402
 from gacsnn.runtime.provenance import git_commit  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -191,7 +193,11 @@ def ideas() -> dict[str, Any]:
         "128 digits cropped and rotated, at once": augmented(8, padding=1, rotation=10.0),
     }
     made = {name: [1000 * median_seconds(work) for work in pair] for name, pair in pairs.items()}
-    made["the default network forward and back, freed memory kept"] = kept_memory()
+    brief = {"GOMP_SPINCOUNT": str(SPINS)}
+    name = "the default network forward and back"
+    made[f"{name}, freed memory kept"] = small_steps([(brief, []), (brief, ["kept"])], 60, 8)
+    made[f"{name}, threads that spin briefly"] = small_steps([(GNU, []), (brief, [])], 60, 8)
+    made[f"the same, two at once on {os.cpu_count()} cores"] = small_steps([(GNU, []), (brief, [])], 12, 3, at_once=2)
     return {"milliseconds": made}
 
 
@@ -203,32 +209,41 @@ from gacsnn import create_model
 from gacsnn.kernels import cpu
 from gacsnn.kernels.fused import Fused
 
-if sys.argv[1] == "kept":
+if "kept" in sys.argv:
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(-1, 2**31 - 1)
     mallopt(-3, 32 * 2**20)
 model = create_model("resnet8", T=4, num_classes=10, width=0.25).to(memory_format=torch.channels_last)
 model.use(Fused(cpu))
 images, taken = torch.rand(32, 3, 8, 8).contiguous(memory_format=torch.channels_last), []
-for _ in range(60):
+for _ in range(int(sys.argv[1])):
     begun = time.perf_counter()
     model.zero_grad(set_to_none=True)
     model(images).sum().backward()
     taken.append(time.perf_counter() - begun)
-print(1000 * statistics.median(taken[10:]))
+print(1000 * statistics.median(taken[len(taken) // 6:]))
 """
 
+GNU = {"GOMP_SPINCOUNT": "300000"}  # libgomp's own number, where nothing is said
 
-def kept_memory() -> list[float]:
-    """Without and with; a process keeps what it was told, so each time has its own, eight of each in turn."""
-    found: dict[str, list[float]] = {"given back": [], "kept": []}
-    for _ in range(8):
-        for how, taken in found.items():
-            done = subprocess.run(
-                [sys.executable, "-c", SMALL_STEP, how], cwd=ROOT, capture_output=True, text=True, check=True
-            )
-            taken.append(float(done.stdout))
-    return [statistics.median(taken) for taken in found.values()]
+
+def small_steps(
+    ways: Sequence[tuple[Mapping[str, str], Sequence[str]]], steps: int, rounds: int, at_once: int = 1
+) -> list[float]:
+    """Milliseconds of a step of the default network by each way: an environment and what the process is told. Each time has a
+    process of its own, or some at once, and the ways take turns."""
+    found: list[list[float]] = [[] for _ in ways]
+    for _ in range(rounds):
+        for (environment, told), taken in zip(ways, found, strict=True):
+            command = [sys.executable, "-c", SMALL_STEP, str(steps), *told]
+            made = [
+                subprocess.Popen(
+                    command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+                )
+                for _ in range(at_once)
+            ]
+            taken += [float(process.communicate()[0]) for process in made]
+    return [statistics.median(taken) for taken in found]
 
 
 def median_seconds(work: Callable[[], object], warm: int = 3, times: int = 30) -> float:
@@ -330,10 +345,12 @@ def growth(found: Mapping[str, Found]) -> str:
     return "\n".join(made)
 
 
-def gpus(found: Mapping[str, Found]) -> str:
+def gpus(days: Sequence[Mapping[str, Found]]) -> str:
+    """From the newest of the days on which each was counted."""
     rows = []
     for name, batch_size in PREDICTED:
-        if name not in found:
+        found = next((day for day in days if name in day), None)
+        if found is None:
             continue
         row = Row(found[name], "train", "auto")
         read = PHOTOGRAPHS if name.startswith("ImageNet") else SMALL
@@ -419,7 +436,7 @@ def page() -> str:
         f"TF32), then all other bytes at {MEMORY_REACH:.0%} of the memory's rate; or {1e6 * HOST:.0f} microseconds an operation, "
         "which the host needs to start it, where that is longer. These are guesses; the first GPU is to test them."
     )
-    parts = [story, *map(of_day, files), "## GPUs", guesses, gpus(json.loads(files[0].read_text()))]
+    parts = [story, *map(of_day, files), "## GPUs", guesses, gpus([json.loads(file.read_text()) for file in files])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -429,6 +446,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=EVERY, default=EVERY, metavar="NAME")
     options = parser.parse_args()
     if options.do == "measure":
+        spin_briefly()
         measure(options.only)
     PAGE.write_text(page())
     print(f"written: {PAGE.relative_to(ROOT)}")

@@ -7,6 +7,9 @@ from typing import TypeVar
 # The environment's name for: the cores that this process may use are its own, and shared with none.
 SHARED = "GACSNN_CORES_SHARED"
 
+# How often a thread that has nothing to do looks for work before it sleeps, and OpenMP's names for that, one of which the user
+# may have given. GNU's own number is 300,000: where a core is somebody else's, they wait for a thread that is not running.
+SPINS, OF_WAITING = 10_000, ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 T = TypeVar("T")
 
@@ -16,6 +19,14 @@ def share(cores: list[T], index: int, count: int) -> list[T]:
     if count >= len(cores):
         return [cores[index % len(cores)]]
     return cores[index * len(cores) // count : (index + 1) * len(cores) // count]
+
+
+def spin_briefly() -> None:
+    """Have threads wait shortly before they sleep: on an idle machine it costs nothing, and beside other work it is many times
+    faster. Before torch is loaded, which reads it then.
+    """
+    if not any(name in os.environ for name in OF_WAITING):
+        os.environ[OF_WAITING[0]] = str(SPINS)
 
 
 def visible_gpus() -> list[str]:
