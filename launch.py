@@ -156,6 +156,8 @@ def command_line() -> int:
             checked_values(shown)
     except GacsnnError as error:
         return complain(str(error), error.exit_code)
+    except PermissionError as error:
+        return complain(f"{error.filename}: no permission", 2)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         theirs = isinstance(error, HydraException | OmegaConfBaseException)
         if not theirs and "Config group override" not in str(error):

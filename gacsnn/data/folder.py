@@ -22,7 +22,7 @@ def load(options: Folder) -> Splits:
     if others:
         test = scan(*others[0], options)
     else:
-        kept, out = held_out(training.labels, options.test, options.split_seed)
+        kept, out = held_out(training.labels, options.test, options.split_seed, f"dataset.test={options.test}")
         training, test = training.subset(kept), training.subset(out)
     return split_training(training, test, classes, options, options.size, options.resize)
 

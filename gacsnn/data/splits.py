@@ -37,7 +37,9 @@ def split_training(
     training: Images, test: Images, classes: list[str], options: AnyDataset, size: int, resize: int | None = None
 ) -> Splits:
     """Hold out the validation split, stratified by class; measure mean and std on what is left, where not given."""
-    kept, out = held_out(training.labels, options.validation, options.split_seed)
+    kept, out = held_out(
+        training.labels, options.validation, options.split_seed, f"dataset.validation={options.validation}"
+    )
     plain = evaluation_transform(size, resize)
     train = training.subset(kept, training_transform(options.augment, size, resize))
     mean, std = options.mean, options.std
@@ -48,8 +50,9 @@ def split_training(
     return Splits(train, validation, Images(test.source, test.labels, plain), classes, mean, std)
 
 
-def held_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices (kept, held out), both sorted; each class gives `fraction` of its images, as nearly as counts allow.
+def held_out(labels: Tensor, fraction: float, seed: int, option: str) -> tuple[Tensor, Tensor]:
+    """Indices (kept, held out), both sorted; each class gives `fraction` of its images, as nearly as counts allow. `option` says,
+    as it was given, how many.
 
     Raises:
         InputError: when a class has too few images to be in both parts.
@@ -62,7 +65,8 @@ def held_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor
     try:
         kept, out = train_test_split(everything, test_size=fraction, stratify=labels.numpy(), random_state=seed)
     except ValueError as error:
-        raise InputError(f"cannot hold out {fraction:.3g} of {len(labels)} images by class: {error}") from None
+        reason = str(error).split(". ")[0]
+        raise InputError(f"{option}: {len(labels)} images cannot be parted so, class by class ({reason})") from None
     return torch.from_numpy(np.sort(kept)), torch.from_numpy(np.sort(out))
 
 

@@ -104,10 +104,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_name(option: str, path: Path) -> None:
-    """Raises InputError for what no file system takes as a path, be it that a part is not there yet."""
+    """Raises InputError for what no file system takes as a path, be it that a part is not there yet; and for what lies where
+    this user may not look."""
     try:
         path.lstat()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            raise PermissionError
+    except PermissionError:
+        raise InputError(f"{option}={path}: cannot be looked into (no permission)") from None
+    except (FileNotFoundError, NotADirectoryError):
         for part in path.parts:
             if len(os.fsencode(part)) > LONGEST:
                 raise InputError(

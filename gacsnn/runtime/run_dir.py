@@ -69,9 +69,16 @@ class RunDirectory:
             return None
         what = "a run's result as JSON"
         result = text.read_json(self.result_path, what)
-        if not isinstance(result, dict) or not result:
+        if not as_kept(result):
             raise InputError(f"{self.result_path} is damaged: it should be {what}")
         return renamed(result, "pictures", "images")
+
+    def check_result(self) -> None:
+        """Raises InputError when there is a result, and it lacks what every one has."""
+        result = self.read_result()
+        missing = [] if result is None else [name for name in (*FIGURES, *WORDS) if name not in result]
+        if missing:
+            raise InputError(f"{self.result_path} is damaged: it lacks {', '.join(missing[:3])}")
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, without one that was being written when the process was killed.
@@ -112,7 +119,7 @@ class RunDirectory:
                 name = file.relative_to(self.path)
                 raise InputError(f"resume={self.path}: no {name} in it, so there is nothing to go on with")
         self.read_metrics()
-        self.read_result()
+        self.check_result()
         for file in (self.path / LOCK, *self.saved()):
             if os.path.lexists(file) and not file.is_file():
                 raise InputError(f"resume={self.path}: {file} should be a file")
@@ -178,6 +185,19 @@ class RunDirectory:
             self.page_path.unlink(missing_ok=True)  # it shows an earlier result
 
 
+# What every result holds: figures, some of which are null in some runs, and words.
+FIGURES = ("top1", "loss", "firing_rate", "energy_mj", "params", "epochs", "steps", "train_seconds", "validation_top1")
+WORDS = ("split", "dataset", "model", "encoder", "selected_by")
+
+
+def as_kept(result: Any) -> bool:
+    """Whether what a result.json holds could be a result, whole or of a kind that lacks something."""
+    if not isinstance(result, dict) or not result:
+        return False
+    numbers = all(isinstance(result.get(name), int | float | None) for name in FIGURES)
+    return numbers and all(isinstance(result.get(name, ""), str) for name in WORDS)
+
+
 def metrics_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The whole lines of metrics.jsonl, with what they hold. Raises InputError when the file is damaged."""
     if not os.path.lexists(path):
@@ -206,9 +226,9 @@ def check_new_directory(output_dir: str | None) -> None:
         raise InputError(f"output_dir={path}: holds a run already; resume={path} goes on with it")
     if output_dir is not None and (there := would_be_replaced(RunDirectory(path))):
         raise InputError(f"output_dir={path}: {there} is there already and would be replaced; give another folder")
-    ancestor = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+    ancestor = next(parent for parent in [path, *path.absolute().parents] if os.path.lexists(parent))
     if not ancestor.is_dir():
-        raise unwritable(path, f"{ancestor} is a file")
+        raise unwritable(path, f"{ancestor} is a {'file' if ancestor.exists() else 'link to nowhere'}")
     if not os.access(ancestor, os.W_OK | os.X_OK):
         raise unwritable(path, "no permission")
 
@@ -253,7 +273,7 @@ def make_directory(output_dir: str | None, name: str) -> RunDirectory:
             (path / "checkpoints").mkdir(exist_ok=True)
             return RunDirectory(path)
         except FileExistsError:
-            if output_dir is not None:
+            if output_dir is not None or not os.path.lexists(path):
                 raise unwritable(path, "there is a file of that name") from None
             path = dated.with_name(f"{dated.name}-{count}")
         except OSError as error:

@@ -4,14 +4,17 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
 
+from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.sweep.compose import composer
-from gacsnn.sweep.trial import Check, as_job, check_folder, check_job, unwritable
+from gacsnn.sweep.trial import AUTO, Check, as_job, check_folder, check_job, unwritable
 
 # Runs of a plain grid, all of which are composed before the first.
 MOST_JOBS = 100_000
@@ -58,11 +61,15 @@ class GridSweeper(BasicSweeper):
                 config = compose(job)
                 check_job(config)
                 check = type(self).check
+                own = self.folder_of(folder, number)
                 if check is not None:
-                    check(as_job(config, folder), named)
-                if config.output_dir is not None and taken.setdefault(config.output_dir, number) != number:
+                    check(as_job(config, folder) if own is None else in_own(config, own), named)
+                written = config.output_dir or own
+                if written is None or config.resume not in (None, AUTO):
+                    continue
+                if (first := taken.setdefault(str(Path(written).absolute()), number)) != number:
                     raise InputError(
-                        f"output_dir={config.output_dir}: is that of job {taken[config.output_dir]} too; "
+                        f"{'output_dir' if config.output_dir else 'hydra.sweep.subdir'}={written}: is that of job {first} too; "
                         "hydra.sweep.dir=FOLDER is the folder of a whole grid"
                     )
             except InputError as error:
@@ -70,6 +77,13 @@ class GridSweeper(BasicSweeper):
                     raise
                 which = " ".join(each for each in job if each.partition("=")[0] in swept)
                 raise InputError(f"{error} (job {number} of the grid: {which})") from None
+
+    def folder_of(self, folder: Path, number: int) -> str | None:
+        """Where a job writes, where nothing else is asked for; None where only Hydra can tell."""
+        assert self.config is not None
+        sweep: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
+        name = str(sweep["subdir"]).replace("${hydra.job.num}", str(number))
+        return None if "${" in name else str(folder / name)
 
     def make_folder(self, folder: Path) -> None:
         try:
@@ -79,6 +93,15 @@ class GridSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """All have been composed already."""
+
+
+def in_own(config: Config, folder: str) -> Config:
+    """A job as it will be, which goes on with a run of its own folder where that is asked for (`resume=auto`)."""
+    return (
+        config
+        if config.output_dir is not None or config.resume not in (None, AUTO)
+        else config.model_copy(update={"output_dir": folder})
+    )
 
 
 def check_ranges(overrides: Sequence[Override]) -> None:

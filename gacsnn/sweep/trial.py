@@ -7,6 +7,7 @@ from typing import Any
 
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
+from gacsnn.runtime.files import check_name
 from gacsnn.sweep.about import CONFIRMS
 
 # What a run of a sweep is checked with, besides its own ranges: its config, and the options that were set; raises InputError.
@@ -38,9 +39,10 @@ def check_job(config: Config) -> None:
 
 def check_folder(folder: Path) -> None:
     """Raises InputError when the folder of a sweep cannot be written. Nothing is made."""
-    ancestor = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
+    check_name("hydra.sweep.dir", folder)
+    ancestor = next(parent for parent in [folder, *folder.absolute().parents] if os.path.lexists(parent))
     if not ancestor.is_dir():
-        raise unwritable(folder, f"{ancestor} is a file")
+        raise unwritable(folder, f"{ancestor} is a {'file' if ancestor.exists() else 'link to nowhere'}")
     if not os.access(ancestor, os.W_OK | os.X_OK):
         raise unwritable(folder, "no permission")
 

@@ -18,6 +18,9 @@ from gacsnn.runtime.signals import end_with_parent, held_back, stop_if_requested
 WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and the process that supervises it
 ARRAY = "GACSNN_ARRAY"  # environment of a worker that a cluster started
 
+# Seconds that workers get to end the step at work and to save; a trial of several processes takes up to 60 (`tasks/spawn.py`).
+SAVING = 90.0
+
 
 def sweep_worker() -> int | None:
     """The index of this worker process; None for the one that the user started."""
@@ -95,9 +98,10 @@ def stop(processes: list[subprocess.Popen[str]]) -> None:
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)
+    end = time.monotonic() + SAVING
     for process in processes:
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -1,6 +1,7 @@
 """What a command line asks for, checked before torch is imported: the paths it names, and what a run that goes on may change."""
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -30,7 +31,13 @@ from gacsnn.tasks.least import check_host
 AUTO = "auto"  # of `resume`: the run of the same configuration
 
 # The tasks that read what is named by an option.
-READERS = {"study": ("study",), "runs": ("table", "diff")}
+READERS = {
+    "study": ("study",),
+    "runs": ("table", "diff"),
+    "resume": ("train",),
+    "checkpoint": ("train", "evaluate", "energy"),
+    "output_dir": ("train", "evaluate", "energy", "benchmark", "table"),
+}
 
 CONFIG = RunDirectory(Path()).config_path.name
 
@@ -58,7 +65,8 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
     if isinstance(config.task, Evaluate) and config.resume is not None:
         raise InputError(f"task={task} resume={config.resume}: only a training is resumed; give checkpoint=FILE")
     for name, readers in READERS.items():
-        if getattr(config, name) is not None and task not in readers:
+        asked = name in ("study", "runs") or name in (overridden or ())
+        if asked and getattr(config, name) is not None and task not in readers:
             others = " and ".join(f"task={reader}" for reader in readers)
             raise InputError(f"{name}={getattr(config, name)}: is read by {others}; leave it out")
     if isinstance(config.task, Train | Evaluate):
@@ -133,16 +141,20 @@ def again(config: Config, overridden: Collection[str] | None) -> tuple[Config, C
     run_dir = RunDirectory(Path(config.rerun))
     point_to_run("rerun", run_dir.path)
     saved = recorded(run_dir, "rerun").config
+    run_dir.check_result()
     if config.task.name != saved.task.name and "task" in given:
         raise InputError(f"rerun={run_dir.path}: that was task={saved.task.name}; leave task={config.task.name} out")
     target = None if config.output_dir is None else Path(config.output_dir)
-    if target is not None and target.resolve().is_relative_to(run_dir.path.resolve()):
+    if target is not None and Path(os.path.realpath(target)).is_relative_to(os.path.realpath(run_dir.path)):
         raise InputError(
             f"output_dir={target}: in the run that is run again, which stays as it is; give another folder"
         )
     if isinstance(saved.task, Train):  # and what was measured of its images is measured again
         unknown = {**dict.fromkeys(saved.dataset.measured), "measured": []}
         saved = saved.model_copy(update={"dataset": saved.dataset.model_copy(update=unknown)})
+    if "model" in given and not {"model.layout", "dataset", "dataset.layout"} & given:
+        # The command line's network follows the layout of the data set's choice, and the run may have named another.
+        config = config.model_copy(update={"model": config.model.model_copy(update={"layout": saved.dataset.layout})})
     config = inherit(saved, config, overridden, always=("rerun", "resume", "output_dir", "max_minutes"))
     config = config.model_copy(update={"rerun": str(run_dir.path.absolute())})
     return config, [*Config.model_fields, "dataset.mean", "dataset.std"]
@@ -265,7 +277,7 @@ def same_run(config: Config) -> Path | None:
 def is_of(run_dir: RunDirectory, config: Config) -> bool:
     try:
         return config_hash(run_dir.read_config()) == config_hash(config)
-    except InputError:
+    except (InputError, OSError):
         return False
 
 
@@ -295,7 +307,7 @@ def instead(saved: Config, config: Config, run_dir: RunDirectory) -> str:
     changed = {key: value for key, value in here.items() if there.get(key, MISSING) != value}
     words = [written(key, value) for key, value in changed.items() if key not in ("resume", "dataset.measured")]
     fits = config.T == saved.T and sections(saved, ARCHITECTURE) == sections(config, ARCHITECTURE)
-    if fits and config.dataset.name == saved.dataset.name:
+    if fits and config.dataset.name == saved.dataset.name and "checkpoint" not in changed:
         weights = f"checkpoint={run_dir.saved()[0]}"
         return f"a new run begins from its weights with {' '.join([f'rerun={run_dir.path}', weights, *words])}"
     return f"a new run of it begins with {' '.join([f'rerun={run_dir.path}', *words])}"

@@ -60,30 +60,31 @@ def measure(
     if images is None:
         raise InputError(f"task.split={split}: with dataset.validation=0 there is no validation split")
     run_dir = experiment.new_directory(f"{config.task.name}-{run_name(config)}")
-    run_dir.write_config(experiment.config)
-    announce(experiment, run_dir.path)
-    with experiment.loader(images) as loader:
-        score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine, by_class=True)
-    state = content.get("train_state", {})
-    then = content.get("config", {}).get("task", {})
-    validated = then.get("selected_by") == "validation" and state["epoch"] == state["best_epoch"]
-    bare = ", a bare state dict" if is_ours(experiment.model, content) else ", the authors' weights"
-    epoch = f", after epoch {state['epoch']}" if state else bare
-    rows = account(score, experiment)
-    result = {
-        **measured(score, split, experiment, rows),
-        "epochs": state.get("epoch"),
-        "steps": state.get("step"),
-        "train_seconds": state.get("seconds"),
-        "images_per_second": score.images / score.seconds,
-        "validation_top1": state.get("best_top1") if validated else None,
-        "selected_by": f"the user: {config.checkpoint}{epoch}",
-    }
-    write_energy(rows, run_dir)
-    assert score.confusion is not None
-    write_by_class(Confusion(experiment.splits.classes, score.confusion), run_dir)
-    run_dir.write_result(result)
-    write_page(run_dir, overridden)
+    with experiment.locked(run_dir):
+        run_dir.write_config(experiment.config)
+        announce(experiment, run_dir.path)
+        with experiment.loader(images) as loader:
+            score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine, by_class=True)
+        state = content.get("train_state", {})
+        then = content.get("config", {}).get("task", {})
+        validated = then.get("selected_by") == "validation" and state["epoch"] == state["best_epoch"]
+        bare = ", a bare state dict" if is_ours(experiment.model, content) else ", the authors' weights"
+        epoch = f", after epoch {state['epoch']}" if state else bare
+        rows = account(score, experiment)
+        result = {
+            **measured(score, split, experiment, rows),
+            "epochs": state.get("epoch"),
+            "steps": state.get("step"),
+            "train_seconds": state.get("seconds"),
+            "images_per_second": score.images / score.seconds,
+            "validation_top1": state.get("best_top1") if validated else None,
+            "selected_by": f"the user: {config.checkpoint}{epoch}",
+        }
+        write_energy(rows, run_dir)
+        assert score.confusion is not None
+        write_by_class(Confusion(experiment.splits.classes, score.confusion), run_dir)
+        run_dir.write_result(result)
+        write_page(run_dir, overridden)
     return result, rows, run_dir
 
 

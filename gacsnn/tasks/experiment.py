@@ -1,7 +1,7 @@
 """From a config to data, network and device. The tasks share it."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from gacsnn.models import SpikingResNet
 from gacsnn.neuron import NEURONS
 from gacsnn.runtime.console import log
 from gacsnn.runtime.device import PRECISIONS, Machine, on_gpu, prepare_machine
-from gacsnn.runtime.run_dir import RunDirectory, make_directory
+from gacsnn.runtime.run_dir import RunDirectory, check_new_directory, make_directory
 from gacsnn.tasks import least
 from gacsnn.trained import network_of, normalisation_of
 from gacsnn.weights import load_state, load_weights
@@ -63,6 +63,18 @@ class Experiment:
         group = self.machine.group
         path = group.share(lambda: make_directory(self.config.output_dir, name).path)
         return RunDirectory(path, writes=group.first)
+
+    @contextmanager
+    def locked(self, run_dir: RunDirectory) -> Iterator[None]:
+        """Have a new run's directory to oneself. Another process may have written a run into it since it was looked at.
+
+        Raises:
+            InputError: when one has, or does.
+        """
+        with run_dir.lock("output_dir"):
+            if self.config.output_dir is not None:
+                self.machine.group.share(lambda: check_new_directory(self.config.output_dir))
+            yield
 
 
 def prepare(config: Config) -> Experiment:

@@ -1,7 +1,7 @@
 """task=train: a config, or a run that goes on -> run directory."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def begin(
     if weights is not None:
         put_weights(experiment, weights, f"checkpoint={given}")
     run_dir = experiment.new_directory(run_name(config))
-    with machine_errors(config, run_dir), run_dir.lock("output_dir"):
+    with machine_errors(config, run_dir), experiment.locked(run_dir):
         run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
         return fit(experiment, run_dir, None, overridden, on_epoch_end), run_dir
 
@@ -70,6 +70,11 @@ def go_on(
     experiment = prepare(config)
     if content["classes"] != experiment.splits.classes:
         raise InputError(f"resume={run_dir.path}: the data set's classes are no longer those of that run")
+    if (there := training_images(content)) not in (None, here := len(experiment.splits.train)):
+        raise InputError(
+            f"resume={run_dir.path}: there were {there} training images, and now there are {here}: other images would be held "
+            "out, some of which were trained on; restore the data set, or begin a new run"
+        )
     saved_config = from_saved(content["config"], f"resume={run_dir.path}")
     if differ := kept_apart(saved_config, config):
         raise InputError(
@@ -82,6 +87,14 @@ def go_on(
             "bits of the weights are not"
         )
     return fit(experiment, run_dir, saved, overridden, on_epoch_end)
+
+
+def training_images(content: Mapping[str, Any]) -> int | None:
+    """Of the run that a checkpoint is of; older ones tell it when an epoch was finished."""
+    state = content["train_state"]
+    if "images" in content or not state["epoch"]:
+        return content.get("images")
+    return (state["images"] - state["epoch_images"]) // state["epoch"]
 
 
 def kept_apart(there: Config, here: Config) -> str:

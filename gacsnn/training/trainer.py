@@ -123,6 +123,7 @@ class Trainer:
             "rng": checkpoint.random_state(),
             "config": to_saved(self.config),
             "classes": classes,
+            "images": self.images,
             "drawn": asdict(self.drawn),
         }
 

@@ -1,12 +1,17 @@
 """Wrong input: one clear line on standard error, exit code 2, nothing written."""
 
+import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
-from program import TINY, Launch, refused
+from program import TINY, Launch, refused, start
+
+from gacsnn.config.schema import AnyDataset
+from gacsnn.data.splits import Splits
 
 
 @pytest.mark.parametrize(
@@ -29,7 +34,11 @@ from program import TINY, Launch, refused
         ("task=evaluate", "task=evaluate: checkpoint=FILE says what to measure"),
         ("dataset=image_folder", "dataset.root=data/image_folder: no such folder"),
         ("dataset=imagenet", "dataset.root=data/imagenet: no such folder"),
-        ("dataset.test=0.999", "cannot hold out 0.999 of 1797 images by class"),
+        (
+            "dataset.test=0.9999",
+            "dataset.test=0.9999: 1797 images cannot be parted so, class by class (With n_samples=1797",
+        ),
+        ("dataset.validation=0.9999", "dataset.validation=0.9999: 1437 images cannot be parted so"),
     ],
 )
 def test_a_wrong_argument(launch: Launch, tmp_path: Path, argument: str, said: str) -> None:
@@ -150,3 +159,81 @@ def test_a_checkpoint_of_another_architecture(launch: Launch, tmp_path: Path) ->
     said = refused(launch, tmp_path, *TINY, checkpoint, "model.width=0.1")
     assert "of another architecture: " in said
     assert "differ in shape: encoder.stem.0.weight is [3, 3, 3, 3] there and [6, 3, 3, 3] here" in said
+
+
+def closed(folder: Path) -> None:
+    """Not to be looked into by anyone but root, who is told to be as anyone, here."""
+    folder.mkdir()
+    folder.chmod(0)
+
+
+@pytest.mark.skipif(os.getuid() == 0 and shutil.which("setpriv") is None, reason="root may look into everything")
+@pytest.mark.parametrize(
+    "arguments",
+    ["output_dir=shut/x", "resume=shut", "rerun=shut/x", "checkpoint=shut/x.pt", "task=table runs=shut",
+     "task=study study=shut/x", "dataset=image_folder dataset.root=shut", "dataset=cifar10 dataset.root=shut/x",
+     "-m T=1,2 hydra.sweep.dir=shut/x", "-m sweeps=t_lr hydra.sweep.dir=shut/in/x"],
+)  # fmt: skip
+def test_what_one_may_not_look_into_is_said_so(tmp_path: Path, arguments: str) -> None:
+    closed(tmp_path / "shut")
+    as_anyone = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    process = start(tmp_path, *arguments.split(), before=as_anyone)
+    out, _ = process.communicate(timeout=120)
+    assert (process.returncode, out.count("\n")) == (2, 1), out
+    assert out.startswith("error: ")
+    assert "no permission" in out
+
+
+def test_links_to_nowhere_and_to_themselves(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "outputs").symlink_to(tmp_path / "not" / "mounted")
+    assert "outputs is a link to nowhere" in refused(launch, tmp_path, *TINY)
+    assert "outputs is a link to nowhere" in refused(launch, tmp_path, "output_dir=outputs/x")
+    assert "outputs is a link to nowhere" in refused(
+        launch, tmp_path, "-m", *TINY, "T=1,2", "hydra.sweep.dir=outputs/x"
+    )
+    (tmp_path / "L").symlink_to("L")
+    assert launch(*TINY, "output_dir=run").code == 0
+    assert "output_dir=L: " in refused(launch, tmp_path, "rerun=run", "output_dir=L")
+
+
+def test_options_that_a_task_does_not_read(launch: Launch, tmp_path: Path) -> None:
+    for given, said in (
+        ("task=table runs=. resume=x", "resume=x: is read by task=train; leave it out"),
+        ("task=diff runs=[.,.] checkpoint=x", "checkpoint=x: is read by task=train and task=evaluate and task=energy"),
+        ("task=diff runs=[.,.] output_dir=x", "output_dir=x: is read by"),
+        ("task=benchmark checkpoint=x", "checkpoint=x: is read by"),
+    ):
+        assert said in refused(launch, tmp_path, *given.split())
+
+
+def test_a_run_that_came_meanwhile_is_not_written_over(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process had ended its run there after the folder was looked at, and before this one's was begun."""
+    assert launch(*TINY, "output_dir=first").code == 0
+    before = (tmp_path / "first" / "result.json").read_bytes()
+    from gacsnn.tasks import experiment
+
+    load = experiment.load_splits
+
+    def meanwhile(options: AnyDataset) -> Splits:
+        (tmp_path / "first").rename(tmp_path / "second")
+        return load(options)
+
+    monkeypatch.setattr(experiment, "load_splits", meanwhile)
+    code, _, err = launch(*TINY, "output_dir=second", "seed=1")
+    assert (code, err) == (2, "error: output_dir=second: holds a run already; resume=second goes on with it\n")
+    assert (tmp_path / "second" / "result.json").read_bytes() == before
+    monkeypatch.undo()
+
+
+def test_a_grid_whose_jobs_lie_where_runs_lie(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "output_dir=g/1").code == 0
+    said = refused(launch, tmp_path, "-m", *TINY, "seed=1,2", "hydra.sweep.dir=g")
+    assert "output_dir=g/1: holds a run already" in said
+    assert "(job 1 of the grid: seed=2)" in said
+    said = refused(launch, tmp_path, "-m", *TINY, "seed=1,2", "hydra.sweep.dir=h", "hydra.sweep.subdir=x")
+    assert "hydra.sweep.subdir=h/x: is that of job 0 too" in said
+    said = refused(launch, tmp_path, "-m", *TINY, "output_dir=x,./x")
+    assert "is that of job 0 too" in said
+    assert launch("-m", *TINY, "seed=0,2", "hydra.sweep.dir=g", "hydra.sweep.subdir=${seed}").code == 0

@@ -205,3 +205,12 @@ def test_processes_compare_once_and_all_end_alike(launch: Launch, run: Path) -> 
     code, _, err = launch("rerun=run", "hardware.processes=2", "output_dir=other")
     assert (code, err.count("\n")) == (1, 1)
     assert "hardware.processes is 1 there and 2 here" in err
+
+
+def test_another_network_has_the_layout_that_the_run_named(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
+    images = ("dataset=image_folder", f"dataset.root={jpegs}", "dataset.size=32", "hardware.workers=0", "batch_size=16")
+    named = ("dataset.layout=imagenet", "neuron=imagenet", "model=resnet18")
+    assert launch(*TINY, *images, *named, "max_steps=1", "output_dir=run").code == 0
+    assert launch("rerun=run", "model=resnet34", "output_dir=again").code == 0
+    made = load(tmp_path / "again" / "config.yaml")
+    assert (made.model.name, made.model.layout, made.dataset.layout) == ("resnet34", "imagenet", "imagenet")

@@ -1,10 +1,13 @@
 """resume=RUN: a run goes on, further or elsewhere, or is left as it is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from program import TINY, Launch, read_metrics, read_result, refused, start, wait_for_epochs
+
+from gacsnn.training import checkpoint
 
 
 def test_a_complete_run_is_not_run_again_but_can_go_further(launch: Launch, tmp_path: Path) -> None:
@@ -163,3 +166,52 @@ def test_auto_goes_on_with_an_interrupted_run_in_its_output_dir(launch: Launch, 
     code, _, err = launch(*command, "seed=5")
     assert code == 2
     assert "output_dir=run: holds a run already" in err
+
+
+@pytest.mark.parametrize("saved_by", ["this version", "an older one"])
+def test_a_run_does_not_go_on_with_other_images(launch: Launch, tmp_path: Path, jpegs: Path, saved_by: str) -> None:
+    """With others in the folder, others would be held out, and some of the training images be validated on."""
+    options = (
+        "dataset=image_folder",
+        f"dataset.root={jpegs}",
+        "dataset.size=16",
+        "dataset.validation=0.2",
+        "hardware.workers=0",
+    )
+    assert (
+        launch(*TINY, *options, "limit_train=null", "batch_size=16", "max_steps=5", "epochs=3", "output_dir=run").code
+        == 0
+    )
+    if saved_by == "an older one":
+        last = tmp_path / "run" / "checkpoints" / "last.pt"
+        content = checkpoint.read(last)
+        del content["images"]
+        checkpoint.save(last, content)
+    shutil.copy(jpegs / "train" / "ant" / "00.jpg", jpegs / "train" / "ant" / "more.jpg")
+    shutil.copy(jpegs / "train" / "ant" / "00.jpg", jpegs / "train" / "ant" / "more2.jpg")
+    said = refused(launch, tmp_path, "resume=run", "max_steps=20")
+    assert said.startswith("resume=run: there were 48 training images, and now there are ")
+    for name in ("more.jpg", "more2.jpg"):
+        (jpegs / "train" / "ant" / name).unlink()
+    assert launch("resume=run", "max_steps=7").code == 0
+
+
+def test_any_folder_below_outputs_is_passed_over_by_auto(launch: Launch, tmp_path: Path) -> None:
+    stray = tmp_path / "outputs" / "x" / "y" / "checkpoints"
+    stray.mkdir(parents=True)
+    (stray / "last.pt").touch()
+    assert launch(*TINY, "resume=auto").code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"steps": 2}', "result.json is damaged: it lacks top1, loss, firing_rate"),
+        ('{"top1": "x"}', "result.json is damaged: it should be a run's result as JSON"),
+    ],
+)
+def test_a_result_that_lacks_something_is_damaged(launch: Launch, tmp_path: Path, content: str, said: str) -> None:
+    assert launch(*TINY, "output_dir=run").code == 0
+    (tmp_path / "run" / "result.json").write_text(content)
+    assert said in refused(launch, tmp_path, "resume=run")
+    assert said in refused(launch, tmp_path, "rerun=run")

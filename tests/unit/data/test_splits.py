@@ -22,27 +22,29 @@ def labelled(draw: st.DrawFn) -> Tensor:
 @settings(max_examples=50, deadline=None)
 @given(labelled(), st.floats(0.15, 0.6), st.integers(0, 1000))
 def test_splits_are_disjoint_complete_repeatable_and_stratified(labels: Tensor, share: float, seed: int) -> None:
-    kept, out = held_out(labels, share, seed)
+    kept, out = held_out(labels, share, seed, "dataset.validation")
     assert sorted([*kept.tolist(), *out.tolist()]) == list(range(len(labels)))
     assert kept.tolist() == sorted(kept.tolist())
     assert out.tolist() == sorted(out.tolist())
     assert abs(len(out) - share * len(labels)) <= 1
     for label in labels.unique():
         assert abs((labels[out] == label).sum() - share * (labels == label).sum()) <= 2
-    for first, second in zip((kept, out), held_out(labels, share, seed), strict=True):
+    for first, second in zip((kept, out), held_out(labels, share, seed, "dataset.validation"), strict=True):
         assert torch.equal(first, second)
 
 
 def test_another_seed_holds_out_others_and_no_share_holds_out_none() -> None:
     labels = torch.arange(100) % 4
-    assert not torch.equal(held_out(labels, 0.3, 0)[1], held_out(labels, 0.3, 1)[1])
-    kept, out = held_out(labels, 0.0, 0)
+    assert not torch.equal(
+        held_out(labels, 0.3, 0, "dataset.validation")[1], held_out(labels, 0.3, 1, "dataset.validation")[1]
+    )
+    kept, out = held_out(labels, 0.0, 0, "dataset.validation")
     assert (kept.tolist(), out.tolist()) == (list(range(100)), [])
 
 
 def test_a_class_too_small_to_be_in_both_parts_is_refused() -> None:
-    with pytest.raises(InputError, match=r"cannot hold out 0\.5 of 5 images by class"):
-        held_out(torch.tensor([0, 0, 0, 0, 1]), 0.5, 0)
+    with pytest.raises(InputError, match=r"dataset\.validation: 5 images cannot be parted so, class by class"):
+        held_out(torch.tensor([0, 0, 0, 0, 1]), 0.5, 0, "dataset.validation")
 
 
 def test_mean_and_deviation_are_those_of_each_channel() -> None:
