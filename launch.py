@@ -60,6 +60,9 @@ def run_composed(composed: "DictConfig") -> Any:
             values["output_dir"] = hydra.runtime.output_dir
         config = validate(values)
         if hydra.mode == RunMode.MULTIRUN:
+            if trial is None:
+                console.speak()
+                console.log.info(f"\njob {hydra.job.num}: {hydra.job.override_dirname.replace(',', ' ') or 'as it is'}")
             check_job(config)
             check_plan(hydra, config)
         on_epoch_end = None if trial is None else reporter_of_job(hydra, trial, config.epochs)
@@ -127,18 +130,19 @@ def command_line() -> int:
 
     from gacsnn.config.help import options_help
     from gacsnn.errors import GacsnnError, InputError
-    from gacsnn.run import check_job
+    from gacsnn.run import check_job, conclude_grid
     from gacsnn.runtime.files import check_working_folder
     from gacsnn.runtime.ranks import this_rank
     from gacsnn.sweep.compose import checked_values, plain_values
-    from gacsnn.sweep.help import sweep_help
+    from gacsnn.sweep.help import groups_help, sweep_help
     from gacsnn.sweep.mistakes import one_line
     from gacsnn.sweep.plugin import register
     from gacsnn.sweep.typed import quoted_letters, read
 
-    register(check_job)
+    register(check_job, conclude_grid)
     OmegaConf.register_resolver("gacsnn.options", lambda _root_: options_help(plain_values(_root_)), replace=True)
     OmegaConf.register_resolver("gacsnn.sweep", sweep_help, replace=True)
+    OmegaConf.register_resolver("gacsnn.groups", groups_help, replace=True)
     try:
         check_working_folder()
         sys.argv[1:] = map(quoted_letters, sys.argv[1:])

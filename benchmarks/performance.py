@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from gacsnn.report.benchmark import times  # noqa: E402
+from gacsnn.report.benchmark import grown, slope, times  # noqa: E402
 from gacsnn.report.table import Align, text  # noqa: E402
 from gacsnn.runtime.cores import SPINS, spin_briefly  # noqa: E402
 from gacsnn.runtime.provenance import git_commit  # noqa: E402
@@ -323,25 +323,11 @@ def steps(found: Mapping[str, Found]) -> str:
 
 def growth(found: Mapping[str, Found]) -> str:
     """Milliseconds of the convolutions by T, the step's beside them in the same rounds, and the slopes of both."""
-    there = [name for name in GROWTH if name in found]
-    of = [Row(found[name], "train", "auto") for name in there]
-    floors = [row.floor["seconds"] for row in of]
-    steps = [row.of_floor * floor for row, floor in zip(of, floors, strict=True)]
-    milliseconds = [[f"{1000 * each:,.0f}" for each in both] for both in zip(steps, floors, strict=True)]
-    made = [
-        table(
-            ["", "step, ms", "its convolutions alone, ms"],
-            [[name, *both] for name, both in zip(there, milliseconds, strict=True)],
-        )
-    ]
+    there = {name: grown(found[name]["rows"]) for name in GROWTH if name in found}
+    cells = [[name, f"{1000 * at.step:,.0f}", f"{1000 * at.floor:,.0f}"] for name, at in there.items()]
+    made = [table(["", "step, ms", "its convolutions alone, ms"], cells)]
     if len(there) > 1:
-        T = [row.row["T"] for row in of]
-        step, floor = (1000 * statistics.linear_regression(T, each).slope for each in (steps, floors))
-        made += [
-            "",
-            "The step is the convolutions' time by the ratio within rounds. "
-            f"A time step more costs {step:,.0f} ms, and {floor:,.0f} in convolutions: {step / floor:.2f} times as much.",
-        ]
+        made += ["", f"The step is the convolutions' time by the ratio within rounds. {slope(list(there.values()))}"]
     return "\n".join(made)
 
 

@@ -1,9 +1,11 @@
 """One run: its config -> the task that it asks for. Neither Hydra nor torch: what is wrong is said before torch is imported."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from gacsnn.config.schema import Config
-from gacsnn.runtime.console import speak
+from gacsnn.report.benchmark import show_growth
+from gacsnn.runtime.console import log, speak
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.runtime.signals import imported
@@ -51,6 +53,18 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
     if isinstance(processes, int) and processes > 1:
         return imported("gacsnn.tasks.spawn").spawn(config, overridden, on_epoch_end)
     return imported(task).run(config, overridden, on_epoch_end)
+
+
+def conclude_grid(config: Config, folder: Path) -> None:
+    """What is said below the jobs of a plain grid: how to see them together. `config`: what they share."""
+    if config.plan:
+        return
+    if config.task.name == "train":
+        log.info(
+            f"\npython launch.py task=study study={folder} shows them; task=table runs={folder} puts them into a table"
+        )
+    elif config.task.name == "benchmark":
+        show_growth(folder)
 
 
 def check_job(config: Config, overridden: Collection[str] | None) -> None:

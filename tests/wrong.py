@@ -60,6 +60,10 @@ WRONG: dict[tuple[str, ...], str] = {
     ("--experimental-rerun", "x"): "rerun=x runs a run again",
     ("--shell-completion",): "give one of install=SHELL",
     # What would be read by nobody, or as something else
+    ("hydra.run.dir=x",): "Hydra writes nothing here; output_dir=x is where a run is written",
+    ("-m", "sweeps=t_lr", "task=evaluate"): "task=evaluate: the trials of a search are trainings",
+    ("-m", "hydra/sweeper=study", "T=1,2", "task=energy"): "task=energy: the trials of a search are trainings",
+    ("train",): "train: not an override; did you mean task=train?",
     ("sweeps=t_lr",): "sweeps=t_lr: is a sweep; add -m",
     ("hydra.sweeper.n_trials=5",): "is read by a sweep; add -m",
     ("hydra/sweeper=study",): "is read by a sweep; add -m",

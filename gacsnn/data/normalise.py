@@ -41,6 +41,10 @@ class Normalisation:
         Raises:
             InputError: for another shape or type, or floating images that go beyond 1.
         """
+        if not isinstance(images, Tensor):
+            raise InputError(
+                f"images: should be a tensor, not {type(images).__name__}; torch.as_tensor(images) makes one"
+            )
         whole = images.dtype == torch.uint8
         if images.dim() < 3 or images.shape[-3] != 3 or not (whole or images.is_floating_point()):
             raise InputError(

@@ -193,20 +193,10 @@ def gradients(
     return made, of_weight, of_bias
 
 
-def normalised(x: Tensor, norm: Tensor, shortcut: Tensor | None = None) -> Tensor:
-    """x normalised, plus the shortcut."""
-    return affine(x, norm[2], norm[3], shortcut)
-
-
-def gradient(x: Tensor, norm: Tensor, made: Tensor, g: Tensor, own: bool = False) -> Tensor:
-    """The gradient of x, from `gradients` and that of what it was normalised to; `own`: which may be written over."""
-    return affine(x, made[0], made[1], g, norm[2], own)
-
-
 def affine(
     x: Tensor, scale: Tensor, shift: Tensor, g: Tensor | None, factor: Tensor | None = None, own: bool = False
 ) -> Tensor:
-    """scale * x + shift by channel, plus g, or factor * g."""
+    """scale * x + shift by channel, plus g, or factor * g; `own`: g is nobody else's, and may be written over."""
     if x.numel() == 0:
         return torch.empty_like(x)
     x, shape = walked(x)

@@ -65,6 +65,16 @@ def normalisation_gradients(
     return kernels.gradients(sums, everywhere, norm, count, bn)
 
 
+def normalised(x: Tensor, norm: Tensor, shortcut: Tensor | None, kernels: ModuleType) -> Tensor:
+    """x normalised, plus the shortcut."""
+    return kernels.affine(x, norm[2], norm[3], shortcut)
+
+
+def gradient(x: Tensor, norm: Tensor, made: Tensor, g: Tensor, kernels: ModuleType, own: bool = False) -> Tensor:
+    """The gradient of x, from `gradients` and that of what it was normalised to; `own`: which may be written over."""
+    return kernels.affine(x, made[0], made[1], g, norm[2], own)
+
+
 def convolve(spikes: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
     """[T, B, ...] through a convolution without a bias."""
     y = torch.conv2d(spikes.flatten(0, 1), weight, None, conv.stride, conv.padding, conv.dilation, 1)
@@ -150,7 +160,7 @@ class BNLIFConv(torch.autograd.Function):
         del spikes
         g, sums = kernels.lif_backward(x, lif, of_spikes, None, norm, own=True)
         made, for_gamma, for_beta = normalisation_gradients(sums, norm, ctx.count, bn, kernels)
-        return kernels.gradient(x, norm, made, g, own=True), for_gamma, for_beta, of_weight, None, None
+        return gradient(x, norm, made, g, kernels, own=True), for_gamma, for_beta, of_weight, None, None
 
 
 class BNAdd(torch.autograd.Function):
@@ -169,7 +179,7 @@ class BNAdd(torch.autograd.Function):
         norm, ctx.count = norm_of(x, bn, kernels)
         ctx.save_for_backward(x, norm)
         ctx.made = bn, shortcut is not None, kernels
-        return kernels.normalised(x, norm, shortcut)
+        return normalised(x, norm, shortcut, kernels)
 
     @staticmethod
     @once_differentiable
@@ -178,7 +188,7 @@ class BNAdd(torch.autograd.Function):
         bn, shortcut, kernels = ctx.made
         g = gradients[0]
         made, for_gamma, for_beta = normalisation_gradients(kernels.sums(x, norm, g), norm, ctx.count, bn, kernels)
-        return kernels.gradient(x, norm, made, g), for_gamma, for_beta, g if shortcut else None, None, None
+        return gradient(x, norm, made, g, kernels), for_gamma, for_beta, g if shortcut else None, None, None
 
 
 class Fused:

@@ -10,8 +10,8 @@ Each kernel reads and writes each tensor once. Bytes per element of [T, B, C, ..
       plus `more`        4 e
     statistics             e   e / T where all steps are the same
     sums                 2 e
-    normalised           2 e   with a shortcut 3 e
-    gradient             3 e   x, gradient; gradient of x
+    affine               2 e   x; x normalised
+      plus `g`           3 e   a shortcut, or a gradient
 
 Where all steps are the same, x counts e / T. Above KEPT steps `lif_backward` also writes and reads h in a scratch buffer of
 about PROGRAMS x T tiles, and x again where there is a norm: 8 + e more, of which the second-level cache holds what it can.
@@ -229,20 +229,10 @@ def gradients(
     return made, of_weight, of_bias
 
 
-def normalised(x: Tensor, norm: Tensor, shortcut: Tensor | None = None) -> Tensor:
-    """x normalised, plus the shortcut."""
-    return affine(x, norm[2], norm[3], shortcut)
-
-
-def gradient(x: Tensor, norm: Tensor, made: Tensor, g: Tensor, own: bool = False) -> Tensor:
-    """The gradient of x, from `gradients` and that of what it was normalised to; `own`: which may be written over."""
-    return affine(x, made[0], made[1], g, norm[2], own)
-
-
 def affine(
     x: Tensor, scale: Tensor, shift: Tensor, g: Tensor | None, factor: Tensor | None = None, own: bool = False
 ) -> Tensor:
-    """scale * x + shift by channel, plus g, or factor * g."""
+    """scale * x + shift by channel, plus g, or factor * g; `own`: g is nobody else's, and may be written over."""
     if x.numel() == 0:
         return torch.empty_like(x)
     x, walk = walked(x)

@@ -16,6 +16,7 @@ from gacsnn.report.by_class import class_table, heat_map, mistakes, read_confusi
 from gacsnn.report.chart import Axis, Chart, Series
 from gacsnn.report.pages import Cell, Table, Tile, figures, said
 from gacsnn.report.rows import data_of, network_of
+from gacsnn.report.words import in_epochs
 from gacsnn.runtime.console import duration, log, rate
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
@@ -77,7 +78,7 @@ def tiles(result: Mapping[str, Any]) -> list[Tile]:
         Tile("parameters", f"{result['params']:,}", ""),
     ]
     if result["train_seconds"] is not None:
-        made.append(Tile("trained for", duration(result["train_seconds"]), plural(result["epochs"])))
+        made.append(Tile("trained for", duration(result["train_seconds"]), in_epochs(result["epochs"])))
     return made
 
 
@@ -201,10 +202,6 @@ def energy(layers: Sequence[Mapping[str, str]]) -> Table | None:
         for layer in layers
     ]
     return Table([*headers, "paper, µJ", "full, µJ"], ["left"] * 3 + ["right"] * 5, rows)
-
-
-def plural(epochs: int) -> str:
-    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def named(given: Iterable[str], options: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gacsnn.report.words import in_epochs
 from gacsnn.runtime import console
 from gacsnn.runtime.console import duration, log
 
@@ -27,7 +28,7 @@ def conclude(result: dict[str, Any], folder: Path) -> None:
         "silent": extreme(result, "silent"),
         "saturated": extreme(result, "saturated"),
         "energy": f"{paper:.4g} mJ per image by the paper's convention, {full:.4g} in full",
-        "trained for": None if trained is None else f"{duration(trained)}, {result['epochs']} epochs",
+        "trained for": None if trained is None else f"{duration(trained)}, {in_epochs(result['epochs'])}",
         "results in": folder,
     }
     if console.label:  # one of many: a line is enough

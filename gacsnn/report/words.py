@@ -14,5 +14,9 @@ WORDS = {
 }
 
 
+def in_epochs(epochs: int) -> str:
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
+
+
 def word(name: str) -> str:
     return WORDS.get(name, name)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gacsnn.config.schema import Hardware
 from gacsnn.errors import InputError
+from gacsnn.runtime.console import log
 from gacsnn.runtime.cores import SHARED, share
 from gacsnn.runtime.group import Group, this_group
 from gacsnn.runtime.host import available
@@ -91,6 +92,10 @@ def prepare_machine(options: Hardware) -> Machine:
     device = torch.device("cuda" if on_gpu(options) else "cpu")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+        if options.threads > (cores := len(own_cores())):
+            log.warning(
+                f"hardware.threads={options.threads}: more than the {cores} cores here, which is slower than {cores}"
+            )
     elif this_rank().size > 1:
         torch.set_num_threads(len(own_cores()))  # torchrun says one, whatever there is
     memory_format = torch.channels_last if options.channels_last is True else torch.contiguous_format

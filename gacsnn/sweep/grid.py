@@ -1,7 +1,7 @@
 """A plain grid (`-m T=2,4 seed=1,2`): Hydra's own sweeper, but all jobs are checked before the first."""
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-from gacsnn.sweep.compose import composer
+from gacsnn.runtime.console import log, speak
+from gacsnn.sweep.compose import checked_values, composer
 from gacsnn.sweep.trial import AUTO, Check, as_job, check_folder, check_job, unwritable
 
 # Runs of a plain grid, all of which are composed before the first.
@@ -28,7 +29,9 @@ class GridConf(BasicSweeperConf):
 class GridSweeper(BasicSweeper):
     """Made by Hydra from `hydra.sweeper`."""
 
-    check: Check | None = None  # the program's, which knows its tasks
+    # The program's, which knows its tasks: of a job before the first, and of all after the last.
+    check: Check | None = None
+    conclude: Callable[[Config, Path], None] | None = None
 
     def sweep(self, arguments: list[str]) -> object:
         """Check all jobs, and run them.
@@ -36,6 +39,7 @@ class GridSweeper(BasicSweeper):
         Raises:
             InputError: for a mistake in any job, with nothing written.
         """
+        speak()
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
@@ -47,7 +51,12 @@ class GridSweeper(BasicSweeper):
         check_folder(folder)
         self.check_jobs(jobs, [override.key_or_group for override in overrides], swept, folder)
         self.make_folder(folder)
-        return super().sweep(arguments)
+        each = " ".join(sorted(swept))
+        log.info(f"a grid of {len(jobs)} jobs{f' over {each}' if each else ''} -> {folder}")
+        done = super().sweep(arguments)
+        if (conclude := type(self).conclude) is not None:
+            conclude(checked_values(self.config), folder)
+        return done
 
     def check_jobs(
         self, jobs: Sequence[Sequence[str]], named: Collection[str], swept: Collection[str], folder: Path

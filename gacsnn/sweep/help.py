@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import MISSING
 
 from gacsnn.config.help import described, line, written
@@ -43,6 +44,13 @@ HELP: dict[str, tuple[str, str]] = {
     "lease_seconds": ("how long another machine may be silent before its trial is taken up", ""),
     "storage_patience_seconds": ("how long a storage that is away is waited for", ""),
 }
+
+
+def groups_help() -> str:
+    """A line a group that can be chosen, with its choices: not those that choices share, nor Hydra's own."""
+    loader = GlobalHydra.instance().config_loader()
+    groups = sorted(set(loader.list_groups("")) - {"hydra"})
+    return "\n".join(f"{group}: {', '.join(loader.get_group_options(group))}" for group in groups)
 
 
 def sweep_help() -> str:

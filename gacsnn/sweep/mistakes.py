@@ -3,9 +3,11 @@
 import re
 from dataclasses import fields
 from difflib import get_close_matches
+from typing import get_args
 
+from gacsnn.config.merge import NAMED
 from gacsnn.config.names import RENAMED
-from gacsnn.config.schema import Config, choices_with, options
+from gacsnn.config.schema import Config, choices_with, options, variants
 from gacsnn.errors import closest, no_such
 from gacsnn.sweep.options import StudyConf
 
@@ -27,6 +29,11 @@ ALSO_CALLED = {
     "trials": "hydra.sweeper.n_trials",
 }
 
+# Choices whose plugin is an extra of this package.
+PLUGINS = {("hydra/launcher", name): "slurm" for name in ("submitit_slurm", "submitit_local")}
+
+TASKS = [name for kind in variants("task") for name in get_args(kind.model_fields["name"].annotation)]
+
 # Ranges as Optuna and others write them, and as Hydra does.
 RANGES = {
     "uniform": "interval({})",
@@ -47,13 +54,18 @@ def one_line(error: Exception) -> str:
     if found := re.search(r"Could not find '(.+)/([^/']+)'", message):
         group, asked = found.groups()
         choices = [line.strip() for line in message.splitlines() if line.startswith("\t") and "=" not in line]
+        if extra := PLUGINS.get((group, asked)):
+            return f"{group}={asked}: its plugin is not installed; pip install -e '.[{extra}]' does"
         return no_such(group, asked, choices)
     if found := re.search(r"override '(.*)'\n.*Unknown function '(.*)'\nAvailable: (.*)", message):
         return unknown_function(*found.groups())
     if found := re.search(r"Ambiguous value for argument '(.*)'\n", message):
         key, _, values = found[1].partition("=")
-        return f"{found[1]}: several values are a grid, which begins with -m; a list is written {key}=[{values}]"
+        written = "" if key in (*WHOLE, *NAMED) else f"; a list is written {key}=[{values}]"
+        return f"{found[1]}: several values are a grid, which begins with -m{written}"
     if found := re.search(r"string: (.*?) out of \[", message):
+        if found[1] in TASKS:
+            return f"{found[1]}: not an override; did you mean task={found[1]}?"
         within = '; within {} what holds a = is quoted, as {better: "encoder=gac"}' if "{" in found[1] else ""
         return f"{found[1]}: not an override; options are written KEY=VALUE, such as T=6 or optimizer.lr=0.05{within}"
     lines = [line.strip() for line in message.splitlines() if line.strip()]

@@ -1,5 +1,6 @@
 """What Hydra calls: `hydra/sweeper=study`, its pruners and its TPE are registered here, and a sweep starts here."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from gacsnn.config.schema import Config
 from gacsnn.errors import MachineError
 from gacsnn.runtime.console import log, speak
 from gacsnn.runtime.signals import StopRequested
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
     from gacsnn.sweep.search import Search
 
 
-def register(check: Check | None = None) -> None:
+def register(check: Check | None = None, conclude: Callable[[Config, Path], None] | None = None) -> None:
     """Make `hydra/sweeper=study`, its pruners, our `hydra/sweeper/sampler=tpe` and our plain grids known to Hydra.
 
     Args:
         check: what each job of a plain grid, and the ends of a search space, are checked with before the first.
+        conclude: what is said after the last job of a plain grid, given its config and its folder.
     """
+    GridSweeper.conclude = conclude
     GridSweeper.check = StudySweeper.check = check
     store = ConfigStore.instance()
     for name, sweeper, node in (("study", StudySweeper, StudyConf), ("basic", GridSweeper, GridConf)):

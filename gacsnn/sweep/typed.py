@@ -69,7 +69,18 @@ def read(arguments: Sequence[str]) -> Typed:
         check_override(override)
         if not typed.multirun and flags.cfg is None:
             check_is_no_sweep(override)
+    check_searched(typed)
     return typed
+
+
+def check_searched(typed: Typed) -> None:
+    """Raises InputError for a search of anything but trainings."""
+    given = {each.key_or_group: each.value() for each in typed.overrides if not each.is_delete()}
+    task = given.get("task", "train")
+    if typed.multirun and ("sweeps" in given or given.get("hydra/sweeper") == "study") and task != "train":
+        raise InputError(
+            f"task={task}: the trials of a search are trainings; a grid without one, -m KEY=A,B, runs any task"
+        )
 
 
 def quoted_letters(argument: str) -> str:
@@ -142,6 +153,8 @@ def check_override(override: Override) -> None:
         raise InputError(f"{given}: names no option before the =; an option is given as NAME=VALUE")
     if value is None and re.fullmatch(r"hydra(\.\w+)?", key):
         raise InputError(f"{given}: is a group of options, and cannot be left out; name the one that is to be null")
+    if key == "hydra.run.dir":
+        raise InputError(f"{given}: Hydra writes nothing here; output_dir={shown} is where a run is written")
     if key == "hydra.sweep.dir" and not str(value).strip():
         raise InputError(f"{given}: should be a folder; left out, it is one below multirun/")
     if key == "hydra.sweep.dir":

@@ -18,7 +18,7 @@ from gacsnn.benchmark.released import released
 from gacsnn.benchmark.timed import seconds
 from gacsnn.config.saved import to_saved
 from gacsnn.config.schema import Benchmark, Config
-from gacsnn.report.benchmark import lines
+from gacsnn.report.benchmark import FILE, lines
 from gacsnn.runtime.console import log
 from gacsnn.runtime.datasets import classes_of, side_of
 from gacsnn.runtime.device import PRECISIONS, Machine, prepare_machine
@@ -35,8 +35,6 @@ from gacsnn.tasks.experiment import (
 )
 from gacsnn.trained import network_of
 from gacsnn.training.memory import gpu_memory_errors
-
-FILE = "benchmark.json"
 
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:

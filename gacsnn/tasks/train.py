@@ -94,7 +94,7 @@ def training_images(content: Mapping[str, Any]) -> int | None:
     state = content["train_state"]
     if "images" in content or not state["epoch"]:
         return content.get("images")
-    return (state["images"] - state["epoch_images"]) // state["epoch"]
+    return (state["images"] - state.get("epoch_images", 0)) // state["epoch"]
 
 
 def kept_apart(there: Config, here: Config) -> str:
@@ -140,6 +140,10 @@ def fit(
     if saved is not None:
         log.info(f"going on after {where(trainer.state)}")
         say_rate(trainer, saved[1])
+    if (warming := config.scheduler.warmup_epochs) >= config.epochs:
+        log.warning(
+            f"scheduler.warmup_epochs={warming:g}: all of the run (epochs={config.epochs}); optimizer.lr is never reached"
+        )
     selecting = splits.for_evaluation(config.task.selected_by)
     selection = nullcontext() if selecting is None else experiment.loader(selecting)
     try:

@@ -1,8 +1,10 @@
 """task=benchmark from the command line."""
 
 import json
+import re
 from pathlib import Path
 
+import pytest
 from program import Launch
 
 SMALL = (
@@ -29,6 +31,23 @@ def test_it_says_and_writes_what_each_path_costs(launch: Launch, tmp_path: Path)
     assert found["kernels"] == "fused"
     assert {"device", "versions", "git_commit", "seed", "config_hash", "machine"} <= set(found)
     assert f"{train['images_per_second']:,.1f}" in out
+
+
+def test_a_grid_shows_how_a_step_grows_with_the_time_steps(launch: Launch) -> None:
+    code, out, err = launch("-m", *(each for each in SMALL if each != "T=2"), "T=1,2,3", "hydra.sweep.dir=grid")
+    assert code == 0, err
+    assert "a grid of 3 jobs over T -> grid" in out
+    assert "job 2: " in out
+    assert "T=3" in next(line for line in out.splitlines() if line.startswith("job 2: "))
+    below = out.partition("\nresnet8, batches of 4, fp32:\n")[2].splitlines()
+    assert below[1].split("  ")[0] == "T"
+    assert [line.split()[0] for line in below[2:5]] == ["1", "2", "3"]
+    costs = re.fullmatch(
+        r"A time step more costs ([\d.,-]+) ms, and ([\d.,-]+) in convolutions: ([\d.-]+) times as much\.", below[5]
+    )
+    assert costs is not None
+    step, floor, ratio = (float(each.replace(",", "")) for each in costs.groups())
+    assert ratio == pytest.approx(step / floor, rel=0.1)
 
 
 def test_several_processes_are_refused(launch: Launch, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_two_studies_by_search_trials_and_best(launch: Launch, studies: tuple[st
     code, out, err = launch("task=diff", f"runs=[{a},{b}]")
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert "search of T CategoricalDistribution(choices=(1, 2)) CategoricalDistribution(choices=(1, 3))" in lines
+    assert "search of T one of 1, 2 one of 1, 3" in lines
     assert "batch_size 32 16" in lines
     assert "COMPLETE 2 3 +1" in lines
     values = {

@@ -19,6 +19,8 @@ def test_help_names_every_group_and_option(launch: Launch) -> None:
     assert code == 0
     for said in ("dataset: cifar10, cifar100, digits", "optimizer.lr", "learning rate at the start", "limit_train"):
         assert said in out
+    assert "report: default" in out
+    assert not re.search(r"^\w+/\w+: ", out, re.MULTILINE), "what choices share is no group to choose from"
 
 
 def test_help_says_type_range_and_default_of_every_option_also_of_a_search(launch: Launch) -> None:

@@ -64,9 +64,9 @@ def test_images_that_would_be_normalised_wrongly_are_refused() -> None:
     pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1)
     torch.testing.assert_close(normalise(pixels).flatten(), torch.tensor([-2.0, -1.2, 2.0]))
     torch.testing.assert_close(normalise(pixels / 255), normalise(pixels))
-    for wrong in (pixels.float(), pixels.long(), torch.rand(1, 8, 8), torch.rand(3)):
+    for wrong in (pixels.float(), pixels.long(), torch.rand(1, 8, 8), torch.rand(3), pixels.numpy()):
         with pytest.raises(InputError, match="images: "):
-            normalise(wrong)
+            normalise(wrong)  # type: ignore[arg-type]
 
 
 def test_what_a_checkpoint_was_trained_with_is_taken_from_it_or_said(launch: Launch, tmp_path: Path, run: Path) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.kernels import cpu
-from gacsnn.kernels.fused import Fused
+from gacsnn.kernels.fused import Fused, gradient, normalised
 from gacsnn.neuron import LIF, NEURONS
 
 gpu = pytest.importorskip("gacsnn.kernels.gpu", reason="torch has Triton where it has CUDA")
@@ -147,12 +147,12 @@ def test_batch_norm_is_the_same_to_rounding(
     x, g, more, norm = given
     exact = torch.float64 if dtype == torch.float64 else torch.float32
     at, of_norm = there(x, dtype), norm_there(norm, dtype)
-    near(gpu.normalised(at, of_norm), cpu.normalised(x, norm), dtype)
-    near(gpu.normalised(at, of_norm, there(more, dtype)), cpu.normalised(x, norm, more), dtype)
+    near(normalised(at, of_norm, None, gpu), normalised(x, norm, None, cpu), dtype)
+    near(normalised(at, of_norm, there(more, dtype), gpu), normalised(x, norm, more, cpu), dtype)
     sums = cpu.sums(x, norm, g)
     near(gpu.sums(at, of_norm, there(g, dtype)), sums, exact)
     made = norm[:2] / 8
-    near(gpu.gradient(at, of_norm, made.to(of_norm), there(g, dtype)), cpu.gradient(x, norm, made, g), dtype)
+    near(gradient(at, of_norm, made.to(of_norm), there(g, dtype), gpu), gradient(x, norm, made, g, cpu), dtype)
     if x.numel():
         near(gpu.statistics(at), cpu.statistics(x), exact)
 
@@ -217,7 +217,7 @@ def test_what_32_bits_cannot_count_is_counted_in_64(order: Any, monkeypatch: pyt
     for wide in (False, True):
         monkeypatch.setattr(gpu, "is_wide", lambda _, wide=wide: wide)
         back, sums = gpu.lif_backward(x, LIF(), x, x, norm)
-        results.append((gpu.lif(x, LIF()), gpu.normalised(x, norm, x), gpu.sums(x, norm, x), back, sums))
+        results.append((gpu.lif(x, LIF()), normalised(x, norm, x, gpu), gpu.sums(x, norm, x), back, sums))
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 

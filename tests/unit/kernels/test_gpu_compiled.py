@@ -22,6 +22,7 @@ from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.runtime import driver  # noqa: E402
 
 from gacsnn.kernels import gpu  # noqa: E402
+from gacsnn.kernels.fused import gradient, normalised  # noqa: E402
 
 PTXAS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
 
@@ -92,9 +93,9 @@ def call_others(x: Tensor, g: Tensor, neuron: LIF) -> None:
     gpu.gradients(sums, sums, norm, count, bn)
     gpu.lif(x, neuron)
     gpu.lif(x, neuron, norm)
-    gpu.normalised(x, norm)
-    gpu.normalised(x, norm, g)
-    gpu.gradient(x, norm, made, g)
+    normalised(x, norm, None, gpu)
+    normalised(x, norm, g, gpu)
+    gradient(x, norm, made, g, gpu)
 
 
 def check(kernels: list[Any], architecture: int, count: int) -> None:
