@@ -195,9 +195,9 @@ def ideas() -> dict[str, Any]:
     made = {name: [1000 * median_seconds(work) for work in pair] for name, pair in pairs.items()}
     brief = {"GOMP_SPINCOUNT": str(SPINS)}
     name = "the default network forward and back"
-    made[f"{name}, freed memory kept"] = small_steps([(brief, []), (brief, ["kept"])], 60, 8)
-    made[f"{name}, threads that spin briefly"] = small_steps([(GNU, []), (brief, [])], 60, 8)
-    made[f"the same, two at once on {os.cpu_count()} cores"] = small_steps([(GNU, []), (brief, [])], 12, 3, at_once=2)
+    made[f"{name}, freed memory kept"] = small_steps([(brief, []), (brief, ["kept"])], 60, 5)
+    made[f"{name}, threads that spin briefly"] = small_steps([(GNU, []), (brief, [])], 60, 5)
+    made[f"the same, two at once on {os.cpu_count()} cores"] = small_steps([(GNU, []), (brief, [])], 12, 2, at_once=2)
     return {"milliseconds": made}
 
 
