@@ -325,10 +325,8 @@ def growth(found: Mapping[str, Found]) -> str:
     """Milliseconds of the convolutions by T, the step's beside them in the same rounds, and the slopes of both."""
     there = {name: grown(found[name]["rows"]) for name in GROWTH if name in found}
     cells = [[name, f"{1000 * at.step:,.0f}", f"{1000 * at.floor:,.0f}"] for name, at in there.items()]
-    made = [table(["", "step, ms", "its convolutions alone, ms"], cells)]
-    if len(there) > 1:
-        made += ["", f"The step is the convolutions' time by the ratio within rounds. {slope(list(there.values()))}"]
-    return "\n".join(made)
+    costs = f"The step is the convolutions' time by the ratio within rounds. {slope(list(there.values()))}"
+    return "\n".join([table(["", "step, ms", "its convolutions alone, ms"], cells), "", costs])
 
 
 def gpus(days: Sequence[Mapping[str, Found]]) -> str:
@@ -397,9 +395,9 @@ def of_day(file: Path) -> str:
         f"## {file.stem}: {first['device']}",
         f"{versions}; commit {measured_at}. `here` is what `hardware=auto` takes; `plain` is always float32 on a CPU.",
         steps(found),
-        "### Growth with T",
-        growth(found),
     ]
+    if len([name for name in GROWTH if name in found]) > 1:
+        parts += ["### Growth with T", growth(found)]
     if IDEAS in found:
         rows = [
             [name, f"{before:.1f}", f"{after:.1f}", f"{before / after:.1f}"]
