@@ -1,8 +1,9 @@
 """Checkpoints: written whole, read safely.
 
 A checkpoint of ours is a dictionary of tensors, numbers, strings and lists only, so that `weights_only=True` reads it:
-`model`, `optimizer`, `scheduler`, `scaler`, `train_state` (epochs, steps, best score, ...), `rng`, `drawn`, `classes` and
-`config`, which says the number of its schema. One of an older schema is read under today's names (`migrate`).
+`model`, `optimizer`, `scheduler`, `scaler`, `train_state` (epochs, steps, best score, ...), `rng`, `drawn`, `classes`,
+`images` (of the training split) and `config`, which says the number of its schema. One of an older schema is read under
+today's names (`migrate`).
 """
 
 import hashlib
