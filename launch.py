@@ -60,11 +60,11 @@ def run_composed(composed: "DictConfig") -> Any:
             values["output_dir"] = hydra.runtime.output_dir
         config = validate(values)
         if hydra.mode == RunMode.MULTIRUN:
+            check_job(config)
+            check_plan(hydra, config)
             if trial is None:
                 console.speak()
                 console.log.info(f"\njob {hydra.job.num}: {hydra.job.override_dirname.replace(',', ' ') or 'as it is'}")
-            check_job(config)
-            check_plan(hydra, config)
         on_epoch_end = None if trial is None else reporter_of_job(hydra, trial, config.epochs)
         quiet = trial is not None and not hydra.sweeper.verbose
         label = console.label if trial is None else f"{name_of(Path(hydra.sweep.dir), trial)}: "
