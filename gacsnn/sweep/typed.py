@@ -79,7 +79,7 @@ def check_searched(typed: Typed) -> None:
     task = given.get("task", "train")
     if typed.multirun and ("sweeps" in given or given.get("hydra/sweeper") == "study") and task != "train":
         raise InputError(
-            f"task={task}: the trials of a search are trainings; a grid without one, -m KEY=A,B, runs any task"
+            f"task={task}: the trials of a search are trainings (task=train); a grid without one, -m KEY=A,B, runs any task"
         )
 
 

@@ -124,7 +124,12 @@ def test_in_bfloat16_and_channels_last_several_processes_train_as_one(launch: La
 def test_in_float16_all_processes_skip_the_same_steps(launch: Launch, tmp_path: Path) -> None:
     """The first steps overflow, and are skipped. A process that did not skip would have other weights than the first one's,
     which all have when the run goes on."""
-    options = (*LOWER, "hardware.precision=fp16")
+    options = (
+        *LOWER,
+        "hardware.precision=fp16",
+        "hardware.channels_last=auto",
+        "model.width=0.1",
+    )  # where they do overflow
     for run in (("1", "whole-1"), ("2", "whole-2"), ("2", "cut", "max_steps=3")):
         said = launch(*options, f"hardware.processes={run[0]}", f"output_dir={run[1]}", *run[2:])
         assert said.code == 0, said.err
