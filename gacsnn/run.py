@@ -56,7 +56,7 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
 
 
 def conclude_grid(config: Config, folder: Path) -> None:
-    """What is said below the jobs of a plain grid: how to see them together. `config`: what they share."""
+    """What is said below the jobs of a plain grid: how to see them together. `config` is one of theirs."""
     if config.plan:
         return
     if config.task.name == "train":

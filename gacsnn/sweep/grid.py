@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import log, speak
-from gacsnn.sweep.compose import checked_values, composer
+from gacsnn.sweep.compose import composer
 from gacsnn.sweep.trial import AUTO, Check, as_job, check_folder, check_job, unwritable
 
 # Runs of a plain grid, all of which are composed before the first.
@@ -49,18 +49,19 @@ class GridSweeper(BasicSweeper):
         assert self.config is not None
         folder = Path(str(self.config.hydra.sweep.dir))
         check_folder(folder)
-        self.check_jobs(jobs, [override.key_or_group for override in overrides], swept, folder)
+        config = self.check_jobs(jobs, [override.key_or_group for override in overrides], swept, folder)
         self.make_folder(folder)
         each = " ".join(sorted(swept))
         log.info(f"a grid of {len(jobs)} jobs{f' over {each}' if each else ''} -> {folder}")
         done = super().sweep(arguments)
         if (conclude := type(self).conclude) is not None:
-            conclude(checked_values(self.config), folder)
+            conclude(config, folder)
         return done
 
     def check_jobs(
         self, jobs: Sequence[Sequence[str]], named: Collection[str], swept: Collection[str], folder: Path
-    ) -> None:
+    ) -> Config:
+        """Returns the config of the last job."""
         assert self.hydra_context is not None
         assert self.config is not None
         compose = composer(self.hydra_context.config_loader, self.config)
@@ -86,6 +87,7 @@ class GridSweeper(BasicSweeper):
                     raise
                 which = " ".join(each for each in job if each.partition("=")[0] in swept)
                 raise InputError(f"{error} (job {number} of the grid: {which})") from None
+        return compose(jobs[-1])
 
     def folder_of(self, folder: Path, number: int) -> str | None:
         """Where a job writes, where nothing else is asked for; None where only Hydra can tell."""

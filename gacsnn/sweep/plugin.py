@@ -30,7 +30,7 @@ def register(check: Check | None = None, conclude: Callable[[Config, Path], None
 
     Args:
         check: what each job of a plain grid, and the ends of a search space, are checked with before the first.
-        conclude: what is said after the last job of a plain grid, given its config and its folder.
+        conclude: what is said after the last job of a plain grid, given the last one's config and the grid's folder.
     """
     GridSweeper.conclude = conclude
     GridSweeper.check = StudySweeper.check = check

@@ -189,7 +189,8 @@ def check_kind(study: optuna.Study, directions: Sequence[DirectionName], identit
             f"{', '.join(directions)}; give another name"
         )
     saved = study.user_attrs.get("identity", identity)
-    if differ := differences(in_words(saved), in_words(identity), most=4):
+    if plainly := differences(saved, identity, most=4):
+        differ = differences(in_words(saved), in_words(identity), most=4) or plainly  # 1 and "1" are the same word
         raise OtherStudyError(
             f"hydra.sweeper.study_name={name}: the trials of this study are of another kind: {differ}; give another name"
         )
