@@ -1,10 +1,11 @@
 """What training costs on this machine, kept beside what it cost on others: writes `docs/performance.md`.
 
     python benchmarks/performance.py measure [--only NAME ...]    # adds benchmarks/results/DATE.json; an hour, on an idle machine
+    python benchmarks/performance.py gpu [--only NAME ...]        # adds benchmarks/results/DATE-GPU.json; two minutes
     python benchmarks/performance.py                              # the page, from all results
 
 A results file holds the `benchmark.json` of each command below, and what loaders gave. Measuring some again replaces these in the
-day's file. GPUs that nobody has measured are predicted, by the model that the page states.
+day's file. What a step takes on a GPU is also predicted, by the model that the page states.
 """
 
 import argparse
@@ -54,17 +55,38 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 LOADERS, ACCURACY, IDEAS = "loaders", "accuracy", "ideas"
 
 GROWTH = tuple(f"CIFAR-18 T={T}" for T in (1, 2, 4, 6, 8))
-PREDICTED = (
-    ("CIFAR-18 T=4 bf16", 128),
-    ("CIFAR-18 T=6 bf16", 128),
-    ("ImageNet-18 T=4 bf16", 64),
-    ("ImageNet-34 T=4 bf16", 64),
-)
+
+# What is measured on a GPU, in batches that fill it and in small ones; each a command above with other options.
+BF16 = "hardware.precision=bf16"
+ON_GPU: dict[str, tuple[str, ...]] = {
+    "CIFAR-18 T=4 bf16, batch 128": (*CIFAR_18[:-1], "batch_size=128", "T=4", "task.rounds=10", BF16),
+    "CIFAR-18 T=6 bf16, batch 128": (*CIFAR_18[:-1], "batch_size=128", "T=6", "task.rounds=10", BF16),
+    "CIFAR-18 T=4 bf16, batch 8": (*CIFAR_18, "T=4", "task.rounds=10", BF16),
+    "CIFAR-18 T=4 fp32, batch 128": (*CIFAR_18[:-1], "batch_size=128", "T=4", "task.rounds=10"),
+    "ImageNet-18 T=4 bf16, batch 64": (
+        "model=resnet18",
+        *IMAGENET[:-1],
+        "batch_size=64",
+        "T=4",
+        "task.rounds=10",
+        BF16,
+    ),
+    "ImageNet-34 T=4 bf16, batch 64": (
+        "model=resnet34",
+        *IMAGENET[:-1],
+        "batch_size=64",
+        "T=4",
+        "task.rounds=10",
+        BF16,
+    ),
+    "default network bf16, batch 32": ("task.rounds=30", BF16),
+}
 
 # NVIDIA's data sheets of the SXM forms: dense FLOPs a second in bfloat16, and bytes of memory a second.
 GPUS = {"H100": (989e12, 3.35e12), "H200": (989e12, 4.8e12)}
 
-# What is reached of them, and the host's seconds for an operation (Python, autograd, launch): guesses, for a GPU to test.
+# What is reached of them, and the host's seconds for an operation (Python, autograd, launch), where there are no CUDA graphs:
+# guesses, made before a GPU was there to test them.
 CONVOLUTIONS_REACH, MEMORY_REACH, HOST = 0.45, 0.80, 10e-6
 
 # What loaders read, as it stands in the table.
@@ -74,12 +96,13 @@ SMALL, PHOTOGRAPHS = "CIFAR, crop and flip", "JPEG of 500x375, random crop to 22
 RATES = {"fp32": 0.5, "bf16": 1.0, "fp16": 1.0}
 
 
-def measure(names: Sequence[str]) -> None:
-    file = RESULTS / f"{date.today()}.json"
+def measure(names: Sequence[str], gpu: str | None = None) -> None:
+    file = RESULTS / f"{date.today()}{f'-{gpu}' if gpu else ''}.json"
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    commands = ON_GPU if gpu else COMMANDS
     for name in names:
         print(f"{name}:", flush=True)
-        found[name] = {"git_commit": git_commit()} | (OTHERS[name]() if name in OTHERS else benchmark(COMMANDS[name]))
+        found[name] = {"git_commit": git_commit()} | (OTHERS[name]() if name in OTHERS else benchmark(commands[name]))
         RESULTS.mkdir(exist_ok=True)
         file.write_text(json.dumps(found, indent=1) + "\n")
 
@@ -284,13 +307,13 @@ class Row:
         return self.row[name] / self.plain[name]
 
 
-def predicted(row: Row, path: Found, gpu: tuple[float, float], batch_size: int) -> tuple[float, float]:
-    """Seconds of a training step on a GPU, and of the convolutions alone."""
+def predicted(row: Row, path: Found, gpu: tuple[float, float], host: bool = True) -> tuple[float, float]:
+    """Seconds of a training step on a GPU, and of the convolutions alone; `host`: it starts each operation by itself."""
     flops, bandwidth = gpu
-    rate = RATES[path["precision"]] * flops * CONVOLUTIONS_REACH
+    rate, batch_size = RATES[path["precision"]] * flops * CONVOLUTIONS_REACH, path["batch_size"]
     convolutions = row.floor["flops_per_image"] * batch_size / rate
     memory = path["moved_bytes_per_image"] * batch_size / (MEMORY_REACH * bandwidth)
-    return max(convolutions + memory, HOST * path["operations"]), convolutions
+    return max(convolutions + memory, HOST * path["operations"] if host else 0), convolutions
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
@@ -329,33 +352,28 @@ def growth(found: Mapping[str, Found]) -> str:
     return "\n".join([table(["", "step, ms", "its convolutions alone, ms"], cells), "", costs])
 
 
-def gpus(days: Sequence[Mapping[str, Found]]) -> str:
-    """From the newest of the days on which each was counted."""
+def of_gpu(found: Mapping[str, Found], rates: Found | None) -> str:
+    """Of each step on a GPU: measured, and in brackets what the model says; and the processes whose loaders keep up with it."""
     rows = []
-    for name, batch_size in PREDICTED:
-        found = next((day for day in days if name in day), None)
-        if found is None:
-            continue
-        row = Row(found[name], "train", "auto")
-        read = PHOTOGRAPHS if name.startswith("ImageNet") else SMALL
-        for gpu, sheet in GPUS.items():
-            ours, floor = predicted(row, row.row, sheet, batch_size)
-            plain, _ = predicted(row, row.plain, sheet, batch_size)
-            speed, ratios = batch_size / ours, (f"{plain / ours:.1f}", f"{ours / floor:.2f}")
-            processes = (
-                math.ceil(speed / found[LOADERS]["images_per_second"][read]) if LOADERS in found else "not measured"
-            )
-            cells = (name, batch_size, gpu, "not measured", f"{speed:,.0f}", f"{1000 * ours:.1f}", *ratios, processes)
-            rows.append(list(map(str, cells)))
+    for name in ON_GPU:
+        if name in found:
+            row, evaluation = Row(found[name], "train", "auto"), Row(found[name], "eval", "auto")
+            sheet = next(sheet for gpu, sheet in GPUS.items() if gpu in found[name]["device"])
+            ours, floor = predicted(row, row.row, sheet, host=False)
+            plain, _ = predicted(row, row.plain, sheet)
+            pairs = [
+                (row.plain["seconds"] * 1000, 1000 * plain, "{:,.1f}"),
+                (row.row["seconds"] * 1000, 1000 * ours, "{:,.1f}"),
+                (row.times_plain, plain / ours, "{:.1f}"),
+                (row.of_floor, ours / floor, "{:.2f}"),
+            ]
+            cells = [f"{kind.format(measured)} ({kind.format(guess)})" for measured, guess, kind in pairs]
+            speed = row.row["images_per_second"]
+            read = PHOTOGRAPHS if name.startswith("ImageNet") else SMALL
+            processes = f"{math.ceil(speed / rates['images_per_second'][read])}" if rates else "not measured"
+            rows.append([name, *cells, row.times_jelly, f"{speed:,.0f}", f"{evaluation.times_plain:.1f}", processes])
     head = [
-        "",
-        "batch",
-        "GPU",
-        "measured",
-        "predicted images/s",
-        "ms",
-        "x plain",
-        "of its floor",
+        *("", "plain, ms", "here, ms", "x plain", "of its floor", "x SpikingJelly", "images/s", "evaluation x plain"),
         "processes that load as fast",
     ]
     return table(head, rows)
@@ -411,27 +429,53 @@ def of_day(file: Path) -> str:
     return "\n\n".join(parts)
 
 
+GUESSES = (
+    "In brackets: what a step should take by what it computes and moves, which is counted: convolutions at "
+    f"{CONVOLUTIONS_REACH:.0%} of the data sheet's rate (half as fast in float32, which cuDNN computes in TF32), then all other "
+    f"bytes at {MEMORY_REACH:.0%} of the memory's rate; or, without CUDA graphs, {1e6 * HOST:.0f} microseconds an operation, "
+    "which the host needs to start it, where that is longer. They were guessed before there was a GPU, and are left as they were."
+)
+
+
+def is_of_gpu(file: Path) -> bool:
+    return file.stem.count("-") > 2
+
+
 def page() -> str:
     files = sorted(RESULTS.glob("*.json"), reverse=True)
     story = (ROOT / "benchmarks" / "performance.md").read_text().strip()
-    guesses = (
-        "No GPU has run this. What a step should take there follows from what it computes and moves, which is counted: "
-        f"convolutions at {CONVOLUTIONS_REACH:.0%} of the data sheet's rate (half as fast in float32, which cuDNN computes in "
-        f"TF32), then all other bytes at {MEMORY_REACH:.0%} of the memory's rate; or {1e6 * HOST:.0f} microseconds an operation, "
-        "which the host needs to start it, where that is longer. These are guesses; the first GPU is to test them."
-    )
-    parts = [story, *map(of_day, files), "## GPUs", guesses, gpus([json.loads(file.read_text()) for file in files])]
+    found = {file: json.loads(file.read_text()) for file in files}
+    rates = next((each[LOADERS] for file, each in found.items() if LOADERS in each and not is_of_gpu(file)), None)
+    of_gpus = [of_gpu_day(file, each, rates) for file, each in found.items() if is_of_gpu(file)]
+    parts = [story, "## GPUs", GUESSES, *of_gpus, *(of_day(file) for file in files if not is_of_gpu(file))]
     return "\n\n".join(parts) + "\n"
+
+
+def of_gpu_day(file: Path, found: Mapping[str, Found], rates: Found | None) -> str:
+    first = next(iter(found.values()))
+    versions = ", ".join(f"{name} {first['versions'][name]}" for name in ("python", "torch"))
+    commits = ", ".join(sorted({f"{each['git_commit']}"[:12] for each in found.values()}))
+    head = f"### {first['device']}, {file.stem[:10]}"
+    said = (
+        f"{versions}; commit {commits}. `plain` is float32 on CIFAR (its convolutions in TF32) and float16 on ImageNet, as the "
+        "authors' programs are there. Loaders are those of a CPU below."
+    )
+    return "\n\n".join([head, said, of_gpu(found, rates)])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("do", nargs="?", choices=["measure"])
-    parser.add_argument("--only", nargs="+", choices=EVERY, default=EVERY, metavar="NAME")
+    parser.add_argument("do", nargs="?", choices=["measure", "gpu"])
+    parser.add_argument("--only", nargs="+", choices=[*EVERY, *ON_GPU], metavar="NAME")
     options = parser.parse_args()
     if options.do == "measure":
         spin_briefly()
-        measure(options.only)
+        measure(options.only or EVERY)
+    if options.do == "gpu":
+        import torch
+
+        name = next(gpu for gpu in GPUS if gpu in torch.cuda.get_device_name())
+        measure(options.only or list(ON_GPU), name)
     PAGE.write_text(page())
     print(f"written: {PAGE.relative_to(ROOT)}")
 

@@ -171,11 +171,14 @@ class GAC(Encoder):
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> gated spikes [T, B, C, H', W']."""
         current = self.stem(images)
-        spikes = self.lif(current.expand(self.T, *current.shape))
         x = current if self.gate == "stem" else images
         # T first in memory, too: what an elementwise operation makes has the order of what it reads.
-        temporal = self.temporal(x).t().contiguous()[:, :, None, None, None]
-        return torch.sigmoid(temporal * self.spatial_channel(x)) * spikes
+        temporal, spatial = self.temporal(x).t().contiguous(), self.spatial_channel(x)
+        kernels: Any = self.lif.kernels
+        if kernels is not None and kernels.gates(current, self.lif, self.T):
+            return kernels.gate(current, spatial, temporal, self.lif)
+        spikes = self.lif(current.expand(self.T, *current.shape))
+        return torch.sigmoid(temporal[:, :, None, None, None] * spatial) * spikes
 
     def layer_inputs(self) -> dict[str, LayerInput]:
         """The gate reads real values; `products` are its two multiplications."""

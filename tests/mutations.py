@@ -42,8 +42,8 @@ ARITHMETIC = (
     Fault(
         "a sigmoid for each factor of the gate",
         "gacsnn/encoders.py",
-        "torch.sigmoid(temporal * self.spatial_channel(x)) * spikes",
-        "torch.sigmoid(temporal) * torch.sigmoid(self.spatial_channel(x)) * spikes",
+        "torch.sigmoid(temporal[:, :, None, None, None] * spatial) * spikes",
+        "torch.sigmoid(temporal)[:, :, None, None, None] * torch.sigmoid(spatial) * spikes",
         ("tests/unit/test_encoders.py",),
     ),
     Fault(
@@ -108,8 +108,8 @@ STEP = (
     Fault(
         "the network sees unmixed images",
         "gacsnn/training/trainer.py",
-        "logits = self.network(mixed.images)",
-        "logits = self.network(self.normalise(images))",
+        "logits_of(self, mixed.images, keys)",
+        "logits_of(self, self.normalise(images), keys)",
         (f"{TRAINING}/test_trainer.py",),
     ),
     Fault(

@@ -65,7 +65,7 @@ class Moved(TorchDispatchMode):
 class Watched:
     """Kernels whose calls are counted."""
 
-    FUNCTIONS = ("statistics", "norm", "lif", "lif_backward", "sums", "gradients", "affine")
+    FUNCTIONS = ("statistics", "norm", "lif", "lif_backward", "sums", "gradients", "affine", "gate", "gate_backward")
 
     def __init__(self, kernels: Any, moved: Moved) -> None:
         self.kernels, self.moved = kernels, moved

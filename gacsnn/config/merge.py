@@ -30,7 +30,7 @@ NOT_IDENTITY: dict[str, Any] = {
     "energy": True, "study": True, "runs": True, "report": True, "save_every_minutes": True, "keep_checkpoints": True,
     "plan": True,
     "dataset": {"root", "download", "check_images"},
-    "hardware": {"device", "threads", "workers", "processes", "accumulate", "kernels"},
+    "hardware": {"device", "threads", "workers", "processes", "accumulate", "kernels", "cuda_graphs"},
 }  # fmt: skip
 
 

@@ -253,6 +253,9 @@ class Hardware(Options):
         "auto: fused where there is such",
         default="auto",
     )
+    cuda_graphs: bool | Literal["auto"] = option(
+        "hand a step to the GPU as a whole, and not kernel by kernel; auto: where that can be", default="auto"
+    )
     processes: Processors | Literal["gpus"] = option(
         "processes of this machine that share each batch; gpus: one a GPU; under torchrun and srun, theirs", default=1
     )

@@ -8,24 +8,9 @@ from gacsnn.kernels import cpu
 from gacsnn.kernels.build import BuildError
 from gacsnn.kernels.fused import Fused
 
-# What has been proven by an interpreter and a compiler alone is used where it is asked for by name, until a GPU has run
-# tests/unit/kernels/test_gpu.py.
-UNTRIED = {"cuda"}
-
 
 class NoKernelsError(Exception):
     """Why the plain path is all there is, in a few words."""
-
-
-def automatic(device: str, dtype: torch.dtype) -> Fused:
-    """The fused steps on a device, where there are such and they have been tried there.
-
-    Raises:
-        NoKernelsError: when there are none.
-    """
-    if device in UNTRIED:
-        raise NoKernelsError(f"those for {device} have never run on a GPU; hardware.kernels=fused tries them")
-    return fused(device, dtype)
 
 
 def fused(device: str, dtype: torch.dtype) -> Fused:

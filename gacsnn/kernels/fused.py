@@ -191,6 +191,24 @@ class BNAdd(torch.autograd.Function):
         return gradient(x, norm, made, g, kernels), for_gamma, for_beta, g if shortcut else None, None, None
 
 
+class Gate(torch.autograd.Function):
+    """The spikes of a current that is the same at each step, and the gate that they pass; all that is kept is of one step."""
+
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, spatial: Tensor, temporal: Tensor, lif: LIF, kernels: ModuleType) -> Tensor:
+        ctx.save_for_backward(current, spatial, temporal)
+        ctx.made = lif, kernels
+        return kernels.gate(current, spatial, temporal, lif)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        current, spatial, temporal = ctx.saved_tensors
+        lif, kernels = ctx.made
+        of_current, of_spatial, of_temporal = kernels.gate_backward(current, spatial, temporal, lif, gradients[0])
+        return of_current, of_spatial.to(spatial.dtype), of_temporal, None, None
+
+
 class Fused:
     """The steps of a network by a backend's kernels; what `models.py` and `neuron.py` call where they have been given one.
 
@@ -233,6 +251,14 @@ class Fused:
         if shortcut is not None and shortcut.dtype != x.dtype:
             return self.bn_add(x, bn, None) + shortcut
         return BNAdd.apply(x, bn.weight, bn.bias, shortcut, bn, self.kernels)
+
+    def gates(self, current: Tensor, lif: LIF, T: int) -> bool:
+        """Whether there is a kernel for so many steps' gate."""
+        return hasattr(self.kernels, "gate") and T <= self.kernels.KEPT and self.serves(current) and not listened(lif)
+
+    def gate(self, current: Tensor, spatial: Tensor, temporal: Tensor, lif: LIF) -> Tensor:
+        """sigmoid(temporal * spatial) * spikes, [T, B, C, H, W]; current and spatial [B, C, H, W], temporal [T, B]."""
+        return Gate.apply(current, spatial, temporal, lif, self.kernels)
 
 
 def of_backend(name: str) -> Fused:

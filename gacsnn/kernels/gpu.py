@@ -12,6 +12,8 @@ Each kernel reads and writes each tensor once. Bytes per element of [T, B, C, ..
     sums                 2 e
     affine               2 e   x; x normalised
       plus `g`           3 e   a shortcut, or a gradient
+    gate                   e   gated spikes; a current and its gate, of all steps one: 2 e / T
+    gate_backward          e   their gradient; what `gate` reads, and its gradients: 4 e / T
 
 Where all steps are the same, x counts e / T. Above KEPT steps `lif_backward` also writes and reads h in a scratch buffer of
 about PROGRAMS x T tiles, and x again where there is a norm: 8 + e more, of which the second-level cache holds what it can.
@@ -45,8 +47,8 @@ WIDTH = 64
 # About how many programs share the tiles where each has sums of its own: on any GPU as many, so that sums are the same.
 PROGRAMS = 1024
 
-# Channels of a program that computes with channels alone.
-BLOCK = 128
+# Channels of a program that computes with channels alone, and of one that adds up their parts.
+BLOCK, CHANNELS = 128, 16
 
 # GPUs before this have not been compiled for.
 CAPABILITY = (8, 0)
@@ -74,6 +76,12 @@ def prepare() -> None:
         raise BuildError(f"Triton cannot compile or run a kernel ({said[0]})") from error
 
 
+def elements_forward(T: int, dtype: torch.dtype) -> int:
+    """Elements of a tile of `lif`, all of whose steps are in registers where it reads them first."""
+    size = T * dtype.itemsize if T <= KEPT else 0
+    return TILE if size <= 16 else TILE // 2 if size <= 32 else TILE // 4
+
+
 def elements_back(T: int, dtype: torch.dtype) -> int:
     """Elements of a tile of `lif_backward`, so that h of all its steps fits the registers where it is to stay there.
 
@@ -84,15 +92,20 @@ def elements_back(T: int, dtype: torch.dtype) -> int:
     return TILE // small // (2 if dtype == torch.float64 else 1)
 
 
-def walked(x: Tensor, by_channel: bool = True, elements: int = TILE) -> tuple[Tensor, dict[str, Any]]:
-    """x as the kernels walk it, copied where it has to be, and how, as arguments of a kernel."""
+def walked(
+    x: Tensor, by_channel: bool = True, elements: int | None = None, flat: bool = False
+) -> tuple[Tensor, dict[str, Any]]:
+    """x as the kernels walk it, copied where it has to be, and how, as arguments of a kernel. `flat`: no step depends on
+    another, and where they lie side by side they are walked as one."""
     x, S, stride = dense(x)
-    step = x.numel() // len(x)
+    T, step = len(x), x.numel() // len(x)
+    if flat and stride == step:
+        T, step = 1, x.numel()
     C = x.shape[2] if by_channel else 1
     S = S if by_channel else 1
     width = min(WIDTH, triton.next_power_of_2(C)) if S == 1 else 1
-    sizes = {"T": len(x), "N": step // C, "C": C, "S": S, "stride": stride, "step": step}
-    tile = {"ROWS": elements // width, "WIDTH": width, "WIDE": is_wide(step), "ACC": TYPES[x.dtype]}
+    sizes = {"T": T, "N": step // C, "C": C, "S": S, "stride": stride, "step": step}
+    tile = {"ROWS": (elements or TILE) // width, "WIDTH": width, "WIDE": is_wide(step), "ACC": TYPES[x.dtype]}
     return x, sizes | tile
 
 
@@ -126,15 +139,17 @@ def parts(x: Tensor, chunks: int, channels: int) -> Tensor:
 def statistics(x: Tensor) -> Tensor:
     """Mean and biased variance of each channel, [2, C]; not of nothing. Summed is what values are apart from the first one: no
     digits are lost."""
-    x, walk = walked(x)
+    x, walk = walked(x, flat=True)
     if walk["stride"] == 0:
         walk["T"] = 1
     each, chunks = shared(walk)
     own = parts(x, chunks, walk["C"])
     start(gpu_kernels.sums, chunks * grid(walk)[1], x, None, None, own, each=each, **walk)
-    found = own.sum(dim=0).div_(walk["T"] * walk["N"])
-    found[1].addcmul_(found[0], found[0], value=-1).clamp_(min=0)
-    found[0].add_(x[0, 0].flatten(1)[:, 0] if x.dim() > 3 else x[0, 0])
+    found, C = torch.empty_like(own[0]), walk["C"]
+    start(
+        gpu_kernels.moments, triton.cdiv(C, CHANNELS), own, x, found, chunks, C, walk["S"],
+        count=float(walk["T"] * walk["N"]), ROWS=2048 // CHANNELS, WIDTH=CHANNELS,
+    )  # fmt: skip
     return found
 
 
@@ -164,10 +179,12 @@ def lif(x: Tensor, neuron: LIF, norm: Tensor | None = None) -> Tensor:
     """Spikes of a current, normalised where there is a norm."""
     if x.numel() == 0:
         return torch.empty_like(x)
-    x, walk = walked(x, norm is not None)
+    kept = len(x) if len(x) <= KEPT else 0
+    x, walk = walked(x, norm is not None, elements_forward(len(x), x.dtype))
     spikes = like(x)
     tiles, columns = grid(walk)
-    start(gpu_kernels.lif, tiles * columns, x, norm, spikes, decay=neuron.decay, threshold=neuron.threshold, **walk)
+    constants = {"decay": neuron.decay, "threshold": neuron.threshold}
+    start(gpu_kernels.lif, tiles * columns, x, norm, spikes, KEPT=kept, **constants, **walk)
     return spikes
 
 
@@ -207,7 +224,7 @@ def sums(x: Tensor, norm: Tensor, g: Tensor) -> Tensor:
     """Sums [2, C] over each channel of g and of g * (x - mean)."""
     if x.numel() == 0:
         return torch.zeros(2, x.shape[2], dtype=torch.float64, device=x.device)
-    x, walk = walked(x)
+    x, walk = walked(x, flat=True)
     each, chunks = shared(walk)
     own = parts(x, chunks, walk["C"])
     start(gpu_kernels.sums, chunks * grid(walk)[1], x, norm, in_order_of(x, g), own, each=each, **walk)
@@ -235,9 +252,61 @@ def affine(
     """scale * x + shift by channel, plus g, or factor * g; `own`: g is nobody else's, and may be written over."""
     if x.numel() == 0:
         return torch.empty_like(x)
-    x, walk = walked(x)
+    x, walk = walked(x, flat=True)
     given = in_order_of(x, g)
     out = given if given is not None and (own or given is not g) else like(x)
     tiles, columns = grid(walk)
     start(gpu_kernels.affine, tiles * columns, x, scale, shift, given, factor, out, **walk)
     return out
+
+
+def gate(current: Tensor, spatial: Tensor, temporal: Tensor, neuron: LIF) -> Tensor:
+    """sigmoid(temporal * spatial) * spikes, [T, B, ...], of the spikes of a current that is the same at each step.
+
+    current, spatial: [B, ...]; temporal: [T, B].
+    """
+    x, a, walk = images(current, spatial, TILE)
+    T, step = len(temporal), x.numel()
+    out = torch.empty_strided((T, *x.shape), (step, *x.stride()), dtype=x.dtype, device=x.device)
+    if step:
+        constants = {"decay": neuron.decay, "threshold": neuron.threshold}
+        start(gpu_kernels.gate, programs(walk), x, a, temporal.contiguous(), out, T=T, step=step, **constants, **walk)
+    return out
+
+
+def gate_backward(
+    current: Tensor, spatial: Tensor, temporal: Tensor, neuron: LIF, g: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of current, spatial and temporal; of KEPT steps at most."""
+    T = len(temporal)
+    x, a, walk = images(current, spatial, elements_back(T, current.dtype))
+    of_current, of_spatial = torch.empty_like(x), torch.empty_like(x)
+    if x.numel() == 0:
+        return of_current, of_spatial, torch.zeros_like(temporal)
+    wanted = (x.numel(), *x.stride())
+    if g.stride() != wanted or g.dtype != x.dtype:
+        g = torch.empty_strided(g.shape, wanted, dtype=x.dtype, device=x.device).copy_(g)
+    exact = torch.promote_types(x.dtype, torch.float32)
+    parts = torch.empty(triton.cdiv(walk["P"], walk["BLOCK"]), T, len(x), dtype=exact, device=x.device)
+    width = neuron.surrogate_width
+    start(
+        gpu_kernels.gate_backward, programs(walk), x, a, temporal.contiguous(), g, of_current, of_spatial, parts,
+        step=x.numel(), decay=neuron.decay, threshold=neuron.threshold, inverse=1 / width, half=width / 2,
+        TRIANGLE=neuron.surrogate == "triangle", DETACHED=neuron.detach_reset, KEPT=T, **walk,
+    )  # fmt: skip
+    return of_current, of_spatial, parts.sum(dim=0).to(temporal.dtype)
+
+
+def images(current: Tensor, spatial: Tensor, elements: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Both as the kernels of the gate walk them, image by image, copied where they have to be; and how."""
+    if current.numel():
+        current = dense(current[None])[0][0]
+    other = in_order_of(current[None], spatial[None])
+    assert other is not None
+    B = len(current)
+    walk = {"P": current.numel() // max(B, 1), "B": B, "BLOCK": elements, "WIDE": is_wide(current.numel())}
+    return current, other[0], walk | {"ACC": TYPES[current.dtype]}
+
+
+def programs(walk: dict[str, Any]) -> int:
+    return walk["B"] * triton.cdiv(walk["P"], walk["BLOCK"])

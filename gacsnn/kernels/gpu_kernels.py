@@ -56,10 +56,19 @@ def charge(xt, scale, shift, v, decay, ACC: tl.constexpr):
 
 
 @triton.jit
+def fire(spikes, h, threshold, at, there):
+    """Write the spikes of a step; what is left of h."""
+    fires = h > threshold
+    tl.store(spikes + at, tl.where(fires, 1.0, 0.0).to(spikes.dtype.element_ty), mask=there)
+    return tl.where(fires, 0.0, h)
+
+
+@triton.jit
 def lif(
-    x, norm, spikes, T, N, C, S, stride, step, decay: tl.float64, threshold: tl.float64,
+    x, norm, spikes, T, N, C, S, stride, step, decay: tl.float64, threshold: tl.float64, KEPT: tl.constexpr,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, WIDE: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
+    """KEPT: T, where all steps are read before any is written, so that no load waits for a store; 0: one after another."""
     c, tile = channels(C, WIDTH)
     n = rows(tile, ROWS, WIDE)
     at, there = places(n, c, C, S), (n < N) & (c < C)
@@ -68,13 +77,20 @@ def lif(
     if norm is not None:
         scale, shift = of_channels(norm + 2 * C, c, C, ACC), of_channels(norm + 3 * C, c, C, ACC)
     v = tl.zeros((ROWS, WIDTH), ACC)
-    for _ in range(T):
-        h = charge(tl.load(x + at, mask=there, other=0), scale, shift, v, decay, ACC)
-        fires = h > threshold
-        tl.store(spikes + at, tl.where(fires, 1.0, 0.0).to(spikes.dtype.element_ty), mask=there)
-        v = tl.where(fires, 0.0, h)
-        x += stride
-        spikes += step
+    if KEPT > 0:
+        values = ()
+        for _ in tl.static_range(KEPT):
+            values += (tl.load(x + at, mask=there, other=0),)
+            x += stride
+        for t in tl.static_range(KEPT):
+            v = fire(spikes, charge(values[t], scale, shift, v, decay, ACC), threshold, at, there)
+            spikes += step
+    else:
+        for _ in range(T):
+            h = charge(tl.load(x + at, mask=there, other=0), scale, shift, v, decay, ACC)
+            v = fire(spikes, h, threshold, at, there)
+            x += stride
+            spikes += step
 
 
 @triton.jit
@@ -222,6 +238,25 @@ def sums(
 
 
 @triton.jit
+def moments(
+    parts, x, out, chunks, C, S, count: tl.float64, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """Mean and biased variance of `count` values a channel, from the sums of x - x's first and of its square."""
+    c = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)[None, :]
+    first, second = tl.zeros((ROWS, WIDTH), tl.float64), tl.zeros((ROWS, WIDTH), tl.float64)
+    for start in range(0, chunks, ROWS):
+        r = start + tl.arange(0, ROWS)[:, None]
+        at, there = parts + r * (2 * C) + c, (r < chunks) & (c < C)
+        first += tl.load(at, mask=there, other=0)
+        second += tl.load(at + C, mask=there, other=0)
+    count = tl.full((), count, tl.float64)
+    apart, square = tl.sum(first, 0)[None, :] / count, tl.sum(second, 0)[None, :] / count
+    centre = tl.load(x + c * S, mask=c < C, other=0).to(tl.float64)
+    tl.store(out + c, centre + apart, mask=c < C)
+    tl.store(out + C + c, tl.maximum(square - apart * apart, 0.0), mask=c < C)
+
+
+@triton.jit
 def affine(
     x, scale, shift, g, factor, out, T, N, C, S, stride, step,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, WIDE: tl.constexpr, ACC: tl.constexpr,
@@ -243,6 +278,75 @@ def affine(
         tl.store(out + at, y.to(out.dtype.element_ty), mask=there)
         x += stride
         out += step
+
+
+@triton.jit
+def of_image(P, BLOCK: tl.constexpr, WIDE: tl.constexpr):
+    """This program's image, its tile of that image, where in it, and where in all images."""
+    tiles = tl.cdiv(P, BLOCK)
+    image, tile = tl.program_id(0) // tiles, tl.program_id(0) % tiles
+    i = tile * BLOCK + tl.arange(0, BLOCK)
+    return image, tile, i, (image.to(tl.int64) if WIDE else image) * P + i
+
+
+@triton.jit
+def opened(weight, spatial):
+    """The sigmoid that lets spikes through."""
+    return 1 / (1 + tl.exp(-weight * spatial))
+
+
+@triton.jit
+def gate(
+    current, spatial, temporal, out, T, P, B, step, decay: tl.float64, threshold: tl.float64,
+    BLOCK: tl.constexpr, WIDE: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
+    image, _, i, at = of_image(P, BLOCK, WIDE)
+    decay, threshold = tl.full((), decay, ACC), tl.full((), threshold, ACC)
+    x, a = tl.load(current + at, mask=i < P, other=0).to(ACC), tl.load(spatial + at, mask=i < P, other=0).to(ACC)
+    v = tl.zeros((BLOCK,), ACC)
+    for _ in range(T):
+        h = charge(x, None, None, v, decay, ACC)
+        fires = h > threshold
+        y = tl.where(fires, opened(tl.load(temporal + image).to(ACC), a), 0.0)
+        tl.store(out + at, y.to(out.dtype.element_ty), mask=i < P)
+        v = tl.where(fires, 0.0, h)
+        temporal += B
+        out += step
+
+
+@triton.jit
+def gate_backward(
+    current, spatial, temporal, g, of_current, of_spatial, parts, P, B, step,
+    decay: tl.float64, threshold: tl.float64, inverse: tl.float64, half: tl.float64,
+    TRIANGLE: tl.constexpr, DETACHED: tl.constexpr, KEPT: tl.constexpr,
+    BLOCK: tl.constexpr, WIDE: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
+    """KEPT: T. Of the weights of the steps, parts: [tiles of an image, T, B]."""
+    image, tile, i, at = of_image(P, BLOCK, WIDE)
+    decay, threshold = tl.full((), decay, ACC), tl.full((), threshold, ACC)
+    inverse, half = tl.full((), inverse, ACC), tl.full((), half, ACC)
+    x, a = tl.load(current + at, mask=i < P, other=0).to(ACC), tl.load(spatial + at, mask=i < P, other=0).to(ACC)
+    v = tl.zeros((BLOCK,), ACC)
+    given, potentials = (), ()
+    for _ in tl.static_range(KEPT):
+        given += (tl.load(g + at, mask=i < P, other=0),)
+        h = charge(x, None, None, v, decay, ACC)
+        v = tl.where(h > threshold, 0.0, h)
+        potentials += (h,)
+        g += step
+    gh, of_x, of_a = tl.zeros((BLOCK,), ACC), tl.zeros((BLOCK,), ACC), tl.zeros((BLOCK,), ACC)
+    parts += tile * KEPT * B + image
+    for t in tl.static_range(KEPT):
+        h, gt = potentials[KEPT - 1 - t], given[KEPT - 1 - t].to(ACC)
+        weight = tl.load(temporal + (KEPT - 1 - t) * B + image).to(ACC)
+        y = opened(weight, a)
+        gh = back(h, gt * y, gh, decay, threshold, inverse, half, TRIANGLE, DETACHED)
+        of_x += gh
+        slope = tl.where(h > threshold, gt * y * (1 - y), 0.0)
+        of_a += slope * weight
+        tl.store(parts + (KEPT - 1 - t) * B, tl.sum(slope * a))
+    tl.store(of_current + at, of_x.to(of_current.dtype.element_ty), mask=i < P)
+    tl.store(of_spatial + at, of_a.to(of_spatial.dtype.element_ty), mask=i < P)
 
 
 @triton.jit

@@ -4,16 +4,31 @@ Each step is dense, with the channels before the image or after it: element i of
 be the same (an expanded tensor): they are not copied.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
 def step_layout(x: Tensor) -> int | None:
     """S: the elements from one channel of a step to the next, or 1; None where a step is not dense."""
-    step = x[0]
-    if step.is_contiguous():
-        return step[0, 0].numel() if step.dim() > 2 else 1
-    return 1 if step.dim() == 4 and step.is_contiguous(memory_format=torch.channels_last) else None
+    shape, strides = x.shape[1:], x.stride()[1:]
+    if is_dense(shape, strides):
+        return math.prod(shape[2:])
+    last = len(shape) == 4 and is_dense(*([*each[:1], *each[2:], each[1]] for each in (shape, strides)))
+    return 1 if last else None
+
+
+def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether elements of such a shape stand side by side, the last dimension's first. (A small network would feel it if a
+    tensor was made to see that.)"""
+    beside = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size != 1 and stride != beside:
+            return False
+        beside *= size
+    return True
 
 
 def dense(x: Tensor) -> tuple[Tensor, int, int]:

@@ -25,7 +25,7 @@ WHEREABOUTS = ("output_dir", "resume", "rerun", "dataset.measured")
 
 # What may explain other last bits: of result.json, and options that do not name a run.
 CIRCUMSTANCES = ("git_commit", "versions", "device", "machine")
-HARDWARE = ("device", "threads", "workers", "processes", "accumulate", "kernels")
+HARDWARE = ("device", "threads", "workers", "processes", "accumulate", "kernels", "cuda_graphs")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,9 @@ class Machine:
 
     def autocast(self) -> torch.autocast:
         dtype = PRECISIONS[self.precision]
-        return torch.autocast(self.device.type, dtype=dtype, enabled=self.precision in ("bf16", "fp16"))
+        # A pass uses each weight once, so that nothing is gained by a cache of them, which a CUDA graph cannot have.
+        low = self.precision in ("bf16", "fp16")
+        return torch.autocast(self.device.type, dtype=dtype, enabled=low, cache_enabled=False)
 
     def exact(self, x: Tensor) -> Tensor:
         """In float32 at least: for losses and sums."""

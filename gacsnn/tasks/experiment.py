@@ -19,7 +19,7 @@ from gacsnn.data.normalise import Normalise
 from gacsnn.data.splits import Splits
 from gacsnn.encoders import GAC
 from gacsnn.errors import InputError, other_steps
-from gacsnn.kernels.choice import NoKernelsError, automatic, fused
+from gacsnn.kernels.choice import NoKernelsError, fused
 from gacsnn.kernels.fused import Fused
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import NEURONS
@@ -28,6 +28,7 @@ from gacsnn.runtime.device import PRECISIONS, Machine, on_gpu, prepare_machine
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory, make_directory
 from gacsnn.tasks import least
 from gacsnn.trained import network_of, normalisation_of
+from gacsnn.training import graphs
 from gacsnn.weights import load_state, load_weights
 
 
@@ -85,6 +86,7 @@ def prepare(config: Config) -> Experiment:
     """
     machine = prepare_machine(config.hardware)
     kernels = kernels_for(machine, config.hardware)
+    graphs.check(machine, config.hardware)
     check_gpu_memory(config)
     if getattr(config.dataset, "download", False):
         machine.group.share(lambda: load_splits(config.dataset) and None)  # one fetches, then all read
@@ -110,8 +112,7 @@ def kernels_for(machine: Machine, options: Hardware) -> Fused | None:
     if options.kernels == "plain":
         return None
     try:
-        choose = fused if options.kernels == "fused" else automatic
-        return choose(machine.device.type, PRECISIONS[machine.precision])
+        return fused(machine.device.type, PRECISIONS[machine.precision])
     except NoKernelsError as error:
         if options.kernels == "fused":
             raise InputError(f"hardware.kernels=fused: {error}; hardware.kernels=plain does without") from None
@@ -120,7 +121,7 @@ def kernels_for(machine: Machine, options: Hardware) -> Fused | None:
 
 
 def memory_format(machine: Machine, options: Hardware, kernels: Fused | None, model: nn.Module) -> torch.memory_format:
-    """Of activations: as asked for, else what should be faster: on a CPU it was measured, on a GPU it was not.
+    """Of activations: as asked for, else what is faster: channels last, where there are kernels; and in low precisions on a GPU.
 
     Raises:
         InputError: when channels last are asked for, and the network's convolutions are not sound with them.
@@ -134,7 +135,7 @@ def memory_format(machine: Machine, options: Hardware, kernels: Fused | None, mo
     if options.channels_last != "auto":
         return machine.memory_format
     low = machine.precision in ("bf16", "fp16")
-    faster = low if machine.device.type == "cuda" else kernels is not None
+    faster = kernels is not None or (low and machine.device.type == "cuda")
     return torch.channels_last if faster and sound else torch.contiguous_format
 
 
@@ -201,7 +202,7 @@ def parameter_count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def announce(experiment: Experiment, folder: Path) -> None:
+def announce(experiment: Experiment, folder: Path, graphs: bool = False) -> None:
     """What is about to be run, in two lines."""
     config, splits, model = experiment.config, experiment.splits, experiment.model
     name = "SYNTHETIC DATA" if config.dataset.name == "synthetic" else config.dataset.name
@@ -215,14 +216,16 @@ def announce(experiment: Experiment, folder: Path) -> None:
         log.warning(f"layout {config.model.layout} with the neuron of {other}; neuron={config.model.layout} is its own")
     log.info(
         f"{config.model.name} (width {config.model.width:g}), {config.encoder.name}, T={config.T}: "
-        f"{parameter_count(model):,} parameters on {picked(experiment.machine, experiment.kernels)} -> {folder}"
+        f"{parameter_count(model):,} parameters on {picked(experiment.machine, experiment.kernels, graphs)} -> {folder}"
     )
 
 
-def picked(machine: Machine, kernels: str) -> str:
+def picked(machine: Machine, kernels: str, graphs: bool = False) -> str:
     """What computes, and how, in words."""
     order = ["channels last"] if machine.memory_format == torch.channels_last else []
-    return ", ".join([machine.describe(), machine.precision, *order, f"{kernels} kernels"])
+    return ", ".join(
+        [machine.describe(), machine.precision, *order, f"{kernels} kernels", *(["CUDA graphs"] if graphs else [])]
+    )
 
 
 def run_name(config: Config) -> str:

@@ -15,7 +15,7 @@ from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.tasks.experiment import Experiment, prepare
 from gacsnn.training.memory import USABLE, fitting_parts, step_memory
 from gacsnn.training.metrics import evaluate
-from gacsnn.training.trainer import Trainer
+from gacsnn.training.trainer import Trainer, capture
 
 # Steps that are timed, after one that is not; fewer, when they take this many seconds.
 STEPS, SECONDS = 8, 5.0
@@ -52,17 +52,18 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
     }
     prepared = time.perf_counter() - begun
     if figures["fits"]:
-        figures |= timed(experiment, prepared)
+        figures |= timed(experiment, prepared, parts)
     if machine.group.first:
         log.info("\n".join(run_lines(figures)))
     return figures
 
 
-def timed(experiment: Experiment, prepared: float) -> Result:
+def timed(experiment: Experiment, prepared: float, parts: int) -> Result:
     """Seconds of a step, of an image that is evaluated, and of the whole run; what it writes."""
     config, splits, machine = experiment.config, experiment.splits, experiment.machine
     assert isinstance(config.task, Train)
     trainer = Trainer(experiment.model, config, machine, experiment.normalise, len(splits.train))
+    capture(trainer, experiment.image_size(), parts)
     step = step_seconds(trainer, experiment)
     held_out = splits.for_evaluation("test")
     assert held_out is not None

@@ -23,7 +23,7 @@ from gacsnn.training.loop import train
 from gacsnn.training.memory import fitting_parts, gpu_memory_errors
 from gacsnn.training.metrics import Score, evaluate
 from gacsnn.training.saving import find_best, go_back
-from gacsnn.training.trainer import Trainer, TrainState
+from gacsnn.training.trainer import Trainer, TrainState, capture
 from gacsnn.weights import load_weights
 
 
@@ -136,7 +136,8 @@ def fit(
             run_dir.write_config(config)
             return finish(trainer, experiment, run_dir, overridden)  # all that is missing is the result, or its test
     run_dir.write_config(config)
-    announce(experiment, run_dir.path)
+    capture(trainer, experiment.image_size(), parts)
+    announce(experiment, run_dir.path, trainer.graphs is not None)
     if saved is not None:
         log.info(f"going on after {where(trainer.state)}")
         say_rate(trainer, saved[1])

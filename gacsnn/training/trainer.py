@@ -21,6 +21,7 @@ from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
 from gacsnn.runtime.device import Machine
 from gacsnn.training import checkpoint
+from gacsnn.training.graphs import Graphs, captured
 from gacsnn.training.losses import Loss, make_loss
 from gacsnn.training.optim import load_optimizer, make_optimizer, make_scheduler
 from gacsnn.training.parallel import together
@@ -111,6 +112,7 @@ class Trainer:
         self.loss: Loss = make_loss(config.loss)
         self.state = TrainState(keyed=True)
         self.drawn = Draw()
+        self.graphs: Graphs | None = None
 
     def content(self, classes: list[str]) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -186,9 +188,7 @@ class Trainer:
         count = min(self.config.batch_size, self.images - state.batch * self.config.batch_size)
         labels = labels.to(device, non_blocking=True)
         mixed = self.mixed(images, labels, count)
-        with self.machine.autocast(), draws.keyed(keys.to(device, non_blocking=True) if state.keyed else None):
-            logits = self.network(mixed.images)
-        logits = self.machine.exact(logits)
+        logits = self.machine.exact(logits_of(self, mixed.images, keys))
         loss = self.share_of_loss(logits, mixed, count)
         self.optimizer.zero_grad(set_to_none=True)
         # DDP divides by the number of processes; the shares are to be added up.
@@ -237,3 +237,24 @@ class Trainer:
     def over(self) -> bool:
         """Whether there is no step left to do; an epoch of which only the end is missing is not over."""
         return self.limit_reached() and self.state.batch < self.steps_per_epoch
+
+
+def capture(trainer: Trainer, size: tuple[int, int], parts: int) -> None:
+    """Have the step of a full batch of such images, height and width, as CUDA graphs, where these are wanted and can be had.
+
+    Raises:
+        InputError: when they are asked for by name, and cannot be had.
+    """
+    count, images = trainer.config.batch_size, trainer.images
+    if trainer.state.keyed and count <= images:
+        options = trainer.config.hardware
+        trainer.graphs = captured(trainer.model, trainer.machine, options, parts, (count, *size), images % count)
+
+
+def logits_of(trainer: Trainer, images: Tensor, keys: Tensor) -> Tensor:
+    """Of this process's normalised images, [B, T, classes]; keys [B], on whatever device."""
+    keys = keys.to(images.device, non_blocking=True)
+    if trainer.graphs is not None and trainer.graphs.serve(images):
+        return trainer.graphs.run(images, keys)
+    with trainer.machine.autocast(), draws.keyed(keys if trainer.state.keyed else None):
+        return trainer.network(images)

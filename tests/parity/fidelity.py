@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from gacsnn import LIF, create_model, cutmix_box, load_reference
 from gacsnn.encoders import latency_code, phase_code
 from gacsnn.energy import firing_rates
+from gacsnn.kernels.fused import Fused
 from gacsnn.models import SpikingResNet
 from gacsnn.neuron import NEURONS
 from gacsnn.runtime.files import write_text
@@ -43,6 +44,7 @@ class Check(NamedTuple):
 
 def relative(what: str, ours: Any, theirs: Any, scale: Any = 0.0) -> Check:
     """Each difference relative to the number itself, or to `scale` where that is larger."""
+    ours = ours.detach().cpu() if isinstance(ours, Tensor) else ours
     ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     assert ours.shape == theirs.shape, (what, ours.shape, theirs.shape)
     difference = np.abs(ours - theirs)
@@ -62,8 +64,8 @@ def norms_and_sums(what: str, ours: list[Tensor], theirs: np.ndarray) -> Iterato
 class Case:
     """A golden case: its description, its numbers, and the authors' state dict that it was computed with."""
 
-    def __init__(self, tag: str) -> None:
-        self.tag = tag
+    def __init__(self, tag: str, device: str = "cpu", kernels: Fused | None = None) -> None:
+        self.tag, self.device, self.kernels = tag, device, kernels
         self.about = json.loads((GOLDEN / f"{tag}.json").read_text())
         self.numbers = np.load(GOLDEN / f"{tag}.npz")
         spec = json.loads((GOLDEN / self.about["keys"]).read_text())["tensors"]
@@ -71,7 +73,7 @@ class Case:
         self.layout = tag.split("-")[0]
         size = self.about["size"]
         images, labels = fill.batch(self.about["seed"], (self.about["batch"], 3, size, size), self.about["num_classes"])
-        self.images, self.labels = torch.from_numpy(images), torch.from_numpy(labels)
+        self.images, self.labels = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
 
     def model(self) -> SpikingResNet:
         """Our network of this case, in float64, with the authors' weights."""
@@ -83,7 +85,8 @@ class Case:
             layout=self.layout,
         ).double()
         load_reference(model, self.state)
-        return model
+        model.use(self.kernels)
+        return model.to(self.device)
 
     def loss(self, logits: Tensor) -> Tensor:
         """What the authors' script of this data set minimises."""
@@ -135,9 +138,9 @@ def observe(model: SpikingResNet, kept: dict[str, list[float]]) -> None:
         module.register_forward_hook(note(name, layout))
 
 
-def network_checks(tag: str) -> Iterator[Check]:
+def network_checks(tag: str, device: str = "cpu", kernels: Fused | None = None) -> Iterator[Check]:
     """Every figure of one case: forward in both modes, losses, rates, gradients, BN statistics, four SGD steps."""
-    case = Case(tag)
+    case = Case(tag, device, kernels)
     numbers, model = case.numbers, case.model()
     yield relative("number of parameters", [parameter_count(model)], [case.about["nparams"]])
     key_of = {name: key for key, names in reference_names(model).items() for name in names}

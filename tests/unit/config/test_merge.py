@@ -36,6 +36,7 @@ ASIDE = {
     ),
     *("dataset.root", "dataset.download", "dataset.check_images"),
     *("hardware.device", "hardware.threads", "hardware.workers", "hardware.accumulate", "hardware.kernels"),
+    "hardware.cuda_graphs",
 }
 
 # Options whose part in the hash hangs on more than their value.

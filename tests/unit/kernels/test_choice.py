@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gacsnn.kernels.build import BuildError
-from gacsnn.kernels.choice import NoKernelsError, automatic, fused
+from gacsnn.kernels.choice import NoKernelsError, fused
 
 
 def test_there_are_none_for_other_devices_and_types() -> None:
@@ -16,12 +16,6 @@ def test_there_are_none_for_other_devices_and_types() -> None:
         fused("meta", torch.float32)
     with pytest.raises(NoKernelsError, match="none for float16 on cpu"):
         fused("cpu", torch.float16)
-
-
-def test_what_no_gpu_has_run_is_used_by_name_alone() -> None:
-    with pytest.raises(NoKernelsError, match=r"have never run on a GPU; hardware\.kernels=fused tries them"):
-        automatic("cuda", torch.float32)
-    assert automatic("cpu", torch.float32).serves(torch.zeros(1))
 
 
 def test_triton_is_imported_for_a_gpu_alone() -> None:

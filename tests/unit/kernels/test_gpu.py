@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from gacsnn import create_model
 from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.kernels import cpu
 from gacsnn.kernels.fused import Fused, gradient, normalised
@@ -38,7 +39,8 @@ ROUNDING = {dtype: torch.finfo(dtype).eps / 2 for dtype in gpu.TYPES}
 if INTERPRETED:
     ROUNDING[torch.bfloat16] *= 2
 
-# Of float32's own sums and products, over at most 12 steps and 300 values, of numbers of the size of the largest.
+# Of float32's own sums and products, over at most 12 steps and some hundred values of a thread, of numbers of the size of the
+# largest.
 COMPUTED = {torch.float64: 1e-13, torch.float32: 1e-5, torch.bfloat16: 1e-5, torch.float16: 1e-5}
 
 
@@ -49,7 +51,12 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=[(1024, 64, 1024), (64, 4, 3)], ids=["whole", "tiny"])
+# Small tiles, and the most images, channels and places of a tensor. A GPU has no fewer elements in a tile than threads in a
+# program: what is written over in place would be read by another thread.
+TINY, SHAPE = ((64, 4, 3), (3, 9, 4, 5)) if INTERPRETED else ((1024, 4, 3), (8, 9, 12, 20))
+
+
+@pytest.fixture(params=[(1024, 64, 1024), TINY], ids=["whole", "tiny"])
 def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As they are, and so small that a program has many, and a tensor many programs."""
     for name, value in zip(("TILE", "WIDTH", "PROGRAMS"), request.param, strict=True):
@@ -76,7 +83,7 @@ def neurons(draw: st.DrawFn) -> LIF:
 @st.composite
 def tensors(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A current, gradients of its spikes and of itself, each in some order of memory; and a norm. Of eighths, in float64."""
-    shape = [draw(st.integers(1, most)) for most in (12, 3, 9, 4, 5)]
+    shape = [draw(st.integers(1, most)) for most in (12, *SHAPE)]
     shape[1] -= draw(st.integers(0, 9)) == 0  # no image at all, perhaps
     seed = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
     each = [torch.randint(-16, 17, shape, generator=seed).double() / 8 for _ in range(3)]
@@ -157,6 +164,25 @@ def test_batch_norm_is_the_same_to_rounding(
         near(gpu.statistics(at), cpu.statistics(x), exact)
 
 
+@enough
+@given_all
+def test_the_gate_is_the_same_to_rounding(
+    tiles: None, given: tuple[Tensor, ...], neuron: LIF, dtype: torch.dtype, normed: bool
+) -> None:
+    x, g, more, _ = (each[:8] for each in given)
+    current, spatial = x[0].detach().requires_grad_(), more[0].detach().requires_grad_()
+    temporal = (torch.arange(g.shape[0] * g.shape[1]).reshape(g.shape[:2]).double() / 8 - 1).requires_grad_()
+    y = torch.sigmoid(temporal[..., None, None, None] * spatial) * neuron(current.expand(g.shape))
+    y.backward(g)
+    given_there = (there(current.detach(), dtype), there(spatial.detach(), dtype), temporal.detach().to(DEVICE, dtype))
+    near(gpu.gate(*given_there, neuron), y.detach(), dtype)
+    made = gpu.gate_backward(*given_there, neuron, there(g, dtype))
+    for found, one in zip(made, (current, spatial, temporal), strict=True):
+        assert found.dtype == dtype
+        assert one.grad is not None
+        near(found, one.grad, dtype)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 130])
 def test_norms_and_their_gradients_are_the_same(dtype: torch.dtype, channels: int) -> None:
@@ -217,7 +243,9 @@ def test_what_32_bits_cannot_count_is_counted_in_64(order: Any, monkeypatch: pyt
     for wide in (False, True):
         monkeypatch.setattr(gpu, "is_wide", lambda _, wide=wide: wide)
         back, sums = gpu.lif_backward(x, LIF(), x, x, norm)
-        results.append((gpu.lif(x, LIF()), normalised(x, norm, x, gpu), gpu.sums(x, norm, x), back, sums))
+        gated = gpu.gate_backward(x[0], x[1], x[:, :, 0, 0, 0], LIF(), x)
+        gated = (*gated, gpu.gate(x[0], x[1], x[:, :, 0, 0, 0], LIF()))
+        results.append((gpu.lif(x, LIF()), normalised(x, norm, x, gpu), gpu.sums(x, norm, x), back, sums, *gated))
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
@@ -272,6 +300,25 @@ def test_a_block_is_the_same(kind: str, neuron: str, T: int, order: Any, trainin
 
 def test_a_block_in_bfloat16_is_as_near_as_bfloat16_can_be() -> None:
     near_in_bfloat16(Fused(gpu), DEVICE, ROUNDING[torch.bfloat16])
+
+
+@pytest.mark.parametrize("gate", ["stem", "image"])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_network_is_the_same(gate: str, order: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    options = {"T": 3, "num_classes": 5, "width": 0.1, "encoder_options": {"gate": gate}}
+    plain = create_model("resnet8", **options).double().train()
+    images = torch.randn(3, 3, 8, 8).double().contiguous(memory_format=order)
+    fast = copy.deepcopy(plain).to(DEVICE).to(memory_format=order)
+    fast.use(Fused(gpu))
+    expected, found = plain(images), fast(images.to(DEVICE))
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-9, atol=1e-9)
+    expected.square().sum().backward()
+    found.square().sum().backward()
+    for one, other in zip(fast.parameters(), plain.parameters(), strict=True):
+        assert one.grad is not None
+        torch.testing.assert_close(one.grad.cpu(), other.grad, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(fast.eval()(images.to(DEVICE)).cpu(), plain.eval()(images), rtol=1e-9, atol=1e-9)
 
 
 def test_sums_are_the_same_each_time() -> None:
