@@ -63,6 +63,9 @@ ON_GPU: dict[str, tuple[str, ...]] = {
     "CIFAR-18 T=6 bf16, batch 128": (*CIFAR_18[:-1], "batch_size=128", "T=6", "task.rounds=10", BF16),
     "CIFAR-18 T=4 bf16, batch 8": (*CIFAR_18, "T=4", "task.rounds=10", BF16),
     "CIFAR-18 T=4 fp32, batch 128": (*CIFAR_18[:-1], "batch_size=128", "T=4", "task.rounds=10"),
+    "CIFAR-18 T=4 bf16, batch 128, without graphs": (
+        *(*CIFAR_18[:-1], "batch_size=128", "T=4", "task.rounds=10", BF16, "hardware.cuda_graphs=false"),
+    ),
     "ImageNet-18 T=4 bf16, batch 64": (
         "model=resnet18",
         *IMAGENET[:-1],
@@ -80,6 +83,7 @@ ON_GPU: dict[str, tuple[str, ...]] = {
         BF16,
     ),
     "default network bf16, batch 32": ("task.rounds=30", BF16),
+    "default network bf16, batch 32, without graphs": ("task.rounds=30", BF16, "hardware.cuda_graphs=false"),
 }
 
 # NVIDIA's data sheets of the SXM forms: dense FLOPs a second in bfloat16, and bytes of memory a second.
@@ -452,7 +456,7 @@ def page() -> str:
 
 
 def of_gpu_day(file: Path, found: Mapping[str, Found], rates: Found | None) -> str:
-    first = next(iter(found.values()))
+    first = next(each for name, each in found.items() if name in ON_GPU)
     versions = ", ".join(f"{name} {first['versions'][name]}" for name in ("python", "torch"))
     commits = ", ".join(sorted({f"{each['git_commit']}"[:12] for each in found.values()}))
     head = f"### {first['device']}, {file.stem[:10]}"
@@ -460,7 +464,8 @@ def of_gpu_day(file: Path, found: Mapping[str, Found], rates: Found | None) -> s
         f"{versions}; commit {commits}. `plain` is float32 on CIFAR (its convolutions in TF32) and float16 on ImageNet, as the "
         "authors' programs are there. Loaders are those of a CPU below."
     )
-    return "\n\n".join([head, said, of_gpu(found, rates)])
+    more = ["Top-1 on digits:", accuracies(found[ACCURACY]["runs"])] if ACCURACY in found else []
+    return "\n\n".join([head, said, of_gpu(found, rates), *more])
 
 
 def main() -> None:
@@ -475,7 +480,7 @@ def main() -> None:
         import torch
 
         name = next(gpu for gpu in GPUS if gpu in torch.cuda.get_device_name())
-        measure(options.only or list(ON_GPU), name)
+        measure(options.only or [*ON_GPU, ACCURACY], name)
     PAGE.write_text(page())
     print(f"written: {PAGE.relative_to(ROOT)}")
 

@@ -174,7 +174,7 @@ class GAC(Encoder):
         x = current if self.gate == "stem" else images
         # T first in memory, too: what an elementwise operation makes has the order of what it reads.
         temporal, spatial = self.temporal(x).t().contiguous(), self.spatial_channel(x)
-        kernels: Any = self.lif.kernels
+        kernels: Any = getattr(self.lif, "kernels", None)  # other neurons than ours have none
         if kernels is not None and kernels.gates(current, self.lif, self.T):
             return kernels.gate(current, spatial, temporal, self.lif)
         spikes = self.lif(current.expand(self.T, *current.shape))

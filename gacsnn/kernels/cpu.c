@@ -220,9 +220,9 @@ void F(lif)(const ELEMENT *x, const double *norm, ELEMENT *spikes, const Shape *
     }
 }
 
-/* `out` may be `of_spikes`. */
+/* `out` may be `of_spikes`. `spikes` are written again where they are asked for. */
 void F(lif_backward)(const ELEMENT *x, const double *norm, const ELEMENT *of_spikes, const ELEMENT *more, ELEMENT *out,
-                     double *sums, double *parts, const Shape *z, const Neuron *neuron) {
+                     ELEMENT *spikes, double *sums, double *parts, const Shape *z, const Neuron *neuron) {
     const double *mean = norm, *scale = norm ? norm + 2 * z->C : 0, *shift = norm ? norm + 3 * z->C : 0;
     const ACC decay = neuron->decay, threshold = neuron->threshold, width = neuron->width, inverse = 1 / width;
     const int triangle = neuron->triangle, detached = neuron->detach_reset;
@@ -248,6 +248,10 @@ void F(lif_backward)(const ELEMENT *x, const double *norm, const ELEMENT *of_spi
                 for (long i = 0; i < m; i++) {
                     h[i] = MULTIPLY_ADD(decay, v[i], h[i]);
                     v[i] = h[i] > threshold ? 0 : h[i];
+                }
+                if (spikes) {
+                    ELEMENT *restrict s = spikes + t * z->P + start;
+                    for (long i = 0; i < m; i++) s[i] = h[i] > threshold ? PUT((ACC)1) : PUT((ACC)0);
                 }
             }
             for (long t = z->T - 1; t >= 0; t--) {

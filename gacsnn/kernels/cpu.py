@@ -73,7 +73,7 @@ def function(name: str, dtype: torch.dtype | None = None) -> Any:
 P, D = ctypes.c_void_p, ctypes.c_double
 ARGUMENTS = {
     "lif": (P, P, P, ctypes.POINTER(Shape), ctypes.POINTER(Neuron)),
-    "lif_backward": (P, P, P, P, P, P, P, ctypes.POINTER(Shape), ctypes.POINTER(Neuron)),
+    "lif_backward": (P, P, P, P, P, P, P, P, ctypes.POINTER(Shape), ctypes.POINTER(Neuron)),
     "sums": (P, P, P, P, P, ctypes.POINTER(Shape)),
     "statistics": (P, P, P, ctypes.POINTER(Shape)),
     "affine": (P, P, P, P, P, P, ctypes.POINTER(Shape)),
@@ -150,12 +150,18 @@ def lif(x: Tensor, neuron: LIF, norm: Tensor | None = None) -> Tensor:
 
 
 def lif_backward(
-    x: Tensor, neuron: LIF, of_spikes: Tensor, more: Tensor | None = None, norm: Tensor | None = None, own: bool = False
+    x: Tensor,
+    neuron: LIF,
+    of_spikes: Tensor,
+    more: Tensor | None = None,
+    norm: Tensor | None = None,
+    own: bool = False,
+    spikes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """The gradient of the (normalised) current, from that of its spikes; plus `more`, what comes to it by another way.
 
     And, where there is a norm: the sums [2, C] over each channel of that gradient and of it times x - mean. `own`: the
-    spikes' gradient is nobody else's, and may be written over.
+    spikes' gradient is nobody else's, and may be written over. `spikes`, of x's own order, are filled.
     """
     channels = 1 if norm is None else x.shape[2]
     sums = None if norm is None else torch.zeros(2, channels, dtype=torch.float64)
@@ -166,7 +172,7 @@ def lif_backward(
     assert given is not None
     out = given if own or given is not of_spikes else like(x)
     each = parts(channels) if norm is not None else None
-    addresses = map(at, (x, norm, given, added, out, sums, each))
+    addresses = map(at, (x, norm, given, added, out, spikes, sums, each))
     function("lif_backward", x.dtype)(*addresses, shape, of_lif(neuron))
     return out, sums
 

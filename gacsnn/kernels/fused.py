@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from gacsnn.batchnorm import BatchNorm2d, is_again
 from gacsnn.encoders import per_frame
+from gacsnn.kernels.layout import dense, like
 from gacsnn.neuron import LIF
 
 
@@ -81,12 +82,38 @@ def convolve(spikes: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
     return y.unflatten(0, spikes.shape[:2])
 
 
-def convolution_gradients(g: Tensor, spikes: Tensor, weight: Tensor, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    found = torch.ops.aten.convolution_backward(
-        g.flatten(0, 1), spikes.flatten(0, 1), weight, None, conv.stride, conv.padding, conv.dilation, False, [0, 0], 1,
-        (True, True, False),
-    )  # fmt: skip
-    return found[0].unflatten(0, spikes.shape[:2]), found[1]
+def of_input(g: Tensor, room: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
+    """The gradient of a convolution's input, of whose values it needs none: `room` is as large, and lies in the same order."""
+    room = room if room.dtype == weight.dtype else torch.empty_like(room, dtype=weight.dtype)
+    return convolution_gradients(g, room, weight, conv, (True, False, False))[0].unflatten(0, room.shape[:2])
+
+
+def of_weight(g: Tensor, spikes: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
+    return convolution_gradients(g, spikes.to(weight.dtype), weight, conv, (False, True, False))[1]
+
+
+def convolution_gradients(
+    g: Tensor, x: Tensor, weight: Tensor, conv: nn.Conv2d, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.ops.aten.convolution_backward(
+        g.flatten(0, 1),
+        x.flatten(0, 1),
+        weight,
+        None,
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        False,
+        [0, 0],
+        1,
+        wanted,
+    )
+
+
+def room_for_spikes(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x as kernels walk it, and a tensor of its order, not filled yet."""
+    x = dense(x)[0] if x.numel() else x
+    return x, like(x)
 
 
 def autocast_type(x: Tensor) -> torch.dtype:
@@ -132,9 +159,10 @@ class LIFConv(torch.autograd.Function):
         g, more = gradients
         if g is None:
             return more, None, None, None, None
-        spikes = kernels.lif(x, lif).to(weight.dtype)
-        of_spikes, of_weight = convolution_gradients(g, spikes, weight, conv)
-        return kernels.lif_backward(x, lif, of_spikes, more, own=True)[0], of_weight, None, None, None
+        x, spikes = room_for_spikes(x)
+        of_spikes = of_input(g, spikes, weight, conv)
+        of_x, _ = kernels.lif_backward(x, lif, of_spikes, more, own=True, spikes=spikes)
+        return of_x, of_weight(g, spikes, weight, conv), None, None, None
 
 
 class BNLIFConv(torch.autograd.Function):
@@ -155,12 +183,13 @@ class BNLIFConv(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, norm = ctx.saved_tensors
         (bn, lif, conv), kernels = ctx.made
-        spikes = kernels.lif(x, lif, norm).to(weight.dtype)
-        of_spikes, of_weight = convolution_gradients(gradients[0], spikes, weight, conv)
+        x, spikes = room_for_spikes(x)
+        of_spikes = of_input(gradients[0], spikes, weight, conv)
+        g, sums = kernels.lif_backward(x, lif, of_spikes, None, norm, own=True, spikes=spikes)
+        for_weight = of_weight(gradients[0], spikes, weight, conv)
         del spikes
-        g, sums = kernels.lif_backward(x, lif, of_spikes, None, norm, own=True)
         made, for_gamma, for_beta = normalisation_gradients(sums, norm, ctx.count, bn, kernels)
-        return gradient(x, norm, made, g, kernels, own=True), for_gamma, for_beta, of_weight, None, None
+        return gradient(x, norm, made, g, kernels, own=True), for_gamma, for_beta, for_weight, None, None
 
 
 class BNAdd(torch.autograd.Function):

@@ -7,7 +7,8 @@ Each kernel reads and writes each tensor once. Bytes per element of [T, B, C, ..
 
     lif                  2 e   current; spikes
     lif_backward         3 e   current, gradient of spikes; gradient of current
-      plus `more`        4 e
+      plus `more`, or
+      the spikes         4 e   each
     statistics             e   e / T where all steps are the same
     sums                 2 e
     affine               2 e   x; x normalised
@@ -49,6 +50,7 @@ PROGRAMS = 1024
 
 # Channels of a program that computes with channels alone, and of one that adds up their parts.
 BLOCK, CHANNELS = 128, 16
+ADDED = {"ROWS": 2048 // CHANNELS, "WIDTH": CHANNELS}
 
 # GPUs before this have not been compiled for.
 CAPABILITY = (8, 0)
@@ -145,11 +147,16 @@ def statistics(x: Tensor) -> Tensor:
     each, chunks = shared(walk)
     own = parts(x, chunks, walk["C"])
     start(gpu_kernels.sums, chunks * grid(walk)[1], x, None, None, own, each=each, **walk)
-    found, C = torch.empty_like(own[0]), walk["C"]
-    start(
-        gpu_kernels.moments, triton.cdiv(C, CHANNELS), own, x, found, chunks, C, walk["S"],
-        count=float(walk["T"] * walk["N"]), ROWS=2048 // CHANNELS, WIDTH=CHANNELS,
-    )  # fmt: skip
+    found, C, number = torch.empty_like(own[0]), walk["C"], float(walk["T"] * walk["N"])
+    start(gpu_kernels.moments, triton.cdiv(C, CHANNELS), own, x, found, chunks, C, walk["S"], count=number, **ADDED)
+    return found
+
+
+def totals(own: Tensor) -> Tensor:
+    """Of all chunks."""
+    chunks, _, C = own.shape
+    found = torch.empty_like(own[0])
+    start(gpu_kernels.totals, triton.cdiv(C, CHANNELS), own, found, chunks, C, **ADDED)
     return found
 
 
@@ -159,14 +166,13 @@ def norm(found: Tensor | None, count: float | Tensor, bn: BatchNorm2d, update: b
     weight = bn.weight
     made = torch.empty(4, bn.num_features, dtype=torch.promote_types(weight.dtype, torch.float32), device=weight.device)
     running = (bn.running_mean, bn.running_var) if found is None or update else (None, None)
+    tracked = bn.num_batches_tracked if update else None
     at, number = counted(count)
     start(
-        gpu_kernels.norm, triton.cdiv(bn.num_features, BLOCK), weight, bn.bias, *running, found, at, made, bn.num_features,
+        gpu_kernels.norm, triton.cdiv(bn.num_features, BLOCK), weight, bn.bias, *running, tracked, found, at, made,
+        bn.num_features,
         count=number, eps=bn.eps, momentum=bn.momentum or 0.0, repeats=float(bn.repeats), BLOCK=BLOCK,
     )  # fmt: skip
-    if update:
-        assert bn.num_batches_tracked is not None
-        bn.num_batches_tracked += 1
     return made
 
 
@@ -189,12 +195,18 @@ def lif(x: Tensor, neuron: LIF, norm: Tensor | None = None) -> Tensor:
 
 
 def lif_backward(
-    x: Tensor, neuron: LIF, of_spikes: Tensor, more: Tensor | None = None, norm: Tensor | None = None, own: bool = False
+    x: Tensor,
+    neuron: LIF,
+    of_spikes: Tensor,
+    more: Tensor | None = None,
+    norm: Tensor | None = None,
+    own: bool = False,
+    spikes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """The gradient of the (normalised) current, from that of its spikes; plus `more`, what comes to it by another way.
 
     And, where there is a norm: the sums [2, C] over each channel of that gradient and of it times x - mean. `own`: the
-    spikes' gradient is nobody else's, and may be written over.
+    spikes' gradient is nobody else's, and may be written over. `spikes`, of x's own order, are filled.
     """
     if x.numel() == 0:
         sums = None if norm is None else torch.zeros(2, x.shape[2], dtype=torch.float64, device=x.device)
@@ -213,11 +225,11 @@ def lif_backward(
     each_own = None if norm is None else parts(x, chunks, walk["C"])
     width = neuron.surrogate_width
     start(
-        gpu_kernels.lif_backward, programs, x, norm, given, added, out, each_own, scratch, each=each,
+        gpu_kernels.lif_backward, programs, x, norm, given, added, out, spikes, each_own, scratch, each=each,
         decay=neuron.decay, threshold=neuron.threshold, inverse=1 / width, half=width / 2,
         TRIANGLE=neuron.surrogate == "triangle", DETACHED=neuron.detach_reset, KEPT=kept, **walk,
     )  # fmt: skip
-    return out, None if each_own is None else each_own.sum(dim=0)
+    return out, None if each_own is None else totals(each_own)
 
 
 def sums(x: Tensor, norm: Tensor, g: Tensor) -> Tensor:
@@ -228,7 +240,7 @@ def sums(x: Tensor, norm: Tensor, g: Tensor) -> Tensor:
     each, chunks = shared(walk)
     own = parts(x, chunks, walk["C"])
     start(gpu_kernels.sums, chunks * grid(walk)[1], x, norm, in_order_of(x, g), own, each=each, **walk)
-    return own.sum(dim=0)
+    return totals(own)
 
 
 def gradients(

@@ -56,11 +56,15 @@ def charge(xt, scale, shift, v, decay, ACC: tl.constexpr):
 
 
 @triton.jit
+def write_spikes(spikes, h, threshold, at, there):
+    tl.store(spikes + at, tl.where(h > threshold, 1.0, 0.0).to(spikes.dtype.element_ty), mask=there)
+
+
+@triton.jit
 def fire(spikes, h, threshold, at, there):
     """Write the spikes of a step; what is left of h."""
-    fires = h > threshold
-    tl.store(spikes + at, tl.where(fires, 1.0, 0.0).to(spikes.dtype.element_ty), mask=there)
-    return tl.where(fires, 0.0, h)
+    write_spikes(spikes, h, threshold, at, there)
+    return tl.where(h > threshold, 0.0, h)
 
 
 @triton.jit
@@ -116,7 +120,7 @@ def hand_on(gh, more, out, at, there, ACC: tl.constexpr):
 
 @triton.jit
 def lif_backward(
-    x, norm, of_spikes, more, out, parts, scratch, T, N, C, S, stride, step, each,
+    x, norm, of_spikes, more, out, spikes, parts, scratch, T, N, C, S, stride, step, each,
     decay: tl.float64, threshold: tl.float64, inverse: tl.float64, half: tl.float64,
     TRIANGLE: tl.constexpr, DETACHED: tl.constexpr, KEPT: tl.constexpr,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, WIDE: tl.constexpr, ACC: tl.constexpr,
@@ -136,7 +140,7 @@ def lif_backward(
     for tile in range(chunk * each, tl.minimum((chunk + 1) * each, tl.cdiv(N, ROWS))):
         n = rows(tile, ROWS, WIDE)
         at, there = places(n, c, C, S), (n < N) & (c < C)
-        xt, gt, mt, ot = x, of_spikes, more, out
+        xt, gt, mt, ot, st = x, of_spikes, more, out, spikes
         v, gh = tl.zeros((ROWS, WIDTH), ACC), tl.zeros((ROWS, WIDTH), ACC)
         if KEPT > 0:
             values, potentials = (), ()
@@ -147,6 +151,9 @@ def lif_backward(
                 h = charge(values[t], scale, shift, v, decay, ACC)
                 v = tl.where(h > threshold, 0.0, h)
                 potentials += (h,)
+                if spikes is not None:
+                    write_spikes(st, h, threshold, at, there)
+                    st += step
                 gt += step
                 ot += step
                 if more is not None:
@@ -168,6 +175,9 @@ def lif_backward(
                 h = charge(tl.load(xt + at, mask=there, other=0), scale, shift, v, decay, ACC)
                 v = tl.where(h > threshold, 0.0, h)
                 tl.store(kept + inside, h)
+                if spikes is not None:
+                    write_spikes(st, h, threshold, at, there)
+                    st += step
                 xt += stride
                 gt += step
                 ot += step
@@ -238,19 +248,34 @@ def sums(
 
 
 @triton.jit
-def moments(
-    parts, x, out, chunks, C, S, count: tl.float64, ROWS: tl.constexpr, WIDTH: tl.constexpr,
-):  # fmt: skip
-    """Mean and biased variance of `count` values a channel, from the sums of x - x's first and of its square."""
-    c = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)[None, :]
+def added(parts, chunks, c, C, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+    """Both sums of the channels c over all chunks."""
     first, second = tl.zeros((ROWS, WIDTH), tl.float64), tl.zeros((ROWS, WIDTH), tl.float64)
     for start in range(0, chunks, ROWS):
         r = start + tl.arange(0, ROWS)[:, None]
         at, there = parts + r * (2 * C) + c, (r < chunks) & (c < C)
         first += tl.load(at, mask=there, other=0)
         second += tl.load(at + C, mask=there, other=0)
+    return tl.sum(first, 0)[None, :], tl.sum(second, 0)[None, :]
+
+
+@triton.jit
+def totals(parts, out, chunks, C, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+    c = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)[None, :]
+    first, second = added(parts, chunks, c, C, ROWS, WIDTH)
+    tl.store(out + c, first, mask=c < C)
+    tl.store(out + C + c, second, mask=c < C)
+
+
+@triton.jit
+def moments(
+    parts, x, out, chunks, C, S, count: tl.float64, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """Mean and biased variance of `count` values a channel, from the sums of x - x's first and of its square."""
+    c = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)[None, :]
     count = tl.full((), count, tl.float64)
-    apart, square = tl.sum(first, 0)[None, :] / count, tl.sum(second, 0)[None, :] / count
+    first, second = added(parts, chunks, c, C, ROWS, WIDTH)
+    apart, square = first / count, second / count
     centre = tl.load(x + c * S, mask=c < C, other=0).to(tl.float64)
     tl.store(out + c, centre + apart, mask=c < C)
     tl.store(out + C + c, tl.maximum(square - apart * apart, 0.0), mask=c < C)
@@ -351,11 +376,11 @@ def gate_backward(
 
 @triton.jit
 def norm(
-    weight, bias, running_mean, running_variance, found, count_at, out, C,
+    weight, bias, running_mean, running_variance, tracked, found, count_at, out, C,
     count: tl.float64, eps: tl.float64, momentum: tl.float64, repeats: tl.float64, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Mean, 1 / deviation, scale and shift, of what was found, which goes into the running statistics where these are given;
-    else of those. `count_at`: where the count is, if it is on the device."""
+    """Mean, 1 / deviation, scale and shift, of what was found, which goes into the running statistics where these are given, and
+    is counted; else of those. `count_at`: where the count is, if it is on the device."""
     c = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     there = c < C
     count, repeats = tl.full((), count, tl.float64), tl.full((), repeats, tl.float64)
@@ -365,6 +390,8 @@ def norm(
         if running_mean is not None:
             if count_at is not None:
                 count = tl.load(count_at)
+            if tl.program_id(0) == 0:
+                tl.store(tracked, tl.load(tracked) + 1)
             n = count * repeats
             old = tl.load(running_mean + c, mask=there, other=0).to(tl.float64)
             old_variance = tl.load(running_variance + c, mask=there, other=0).to(tl.float64)

@@ -109,6 +109,8 @@ def captured_of(model: nn.Module, machine: Machine, batch: Tensor, rest: float) 
         )
         # Without this the module would refer to itself, and the memory wait for the garbage collector.
         run = whole.__dict__.pop("forward")
+        # The weights' gradients are put in place where the graph was made; in a replay that is no work for the GPU.
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     except torch.OutOfMemoryError:
         raise NoGraphsError("the GPU has too little memory for them") from None
     except RuntimeError as error:

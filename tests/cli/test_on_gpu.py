@@ -41,10 +41,10 @@ def test_a_step_is_the_same_by_graphs(launch: Launch, tmp_path: Path) -> None:
     losses = []
     for graphs in ("true", "false"):
         options = (*ON_GPU, "hardware.precision=fp64", "epochs=2", "limit_train=70", f"hardware.cuda_graphs={graphs}")
-        said = launch(*options, "augmentation=cutmix", f"output_dir={graphs}")
+        said = launch(*options, "augmentation=cutmix", f"output_dir=graphs-{graphs}")
         assert said.code == 0, said.err
         assert ("CUDA graphs" in said.out + said.err) == (graphs == "true")
-        losses.append([line["train_loss"] for line in read_metrics(tmp_path / graphs)])
+        losses.append([line["train_loss"] for line in read_metrics(tmp_path / f"graphs-{graphs}")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
 
 
@@ -52,8 +52,8 @@ def test_what_is_drawn_by_images_is_drawn_in_a_graph(launch: Launch, tmp_path: P
     losses = []
     for graphs in ("true", "false"):
         options = (*ON_GPU, "encoder=poisson", "hardware.precision=fp64", f"hardware.cuda_graphs={graphs}")
-        assert launch(*options, "epochs=2", f"output_dir={graphs}").code == 0
-        losses.append([line["train_loss"] for line in read_metrics(tmp_path / graphs)])
+        assert launch(*options, "epochs=2", f"output_dir=graphs-{graphs}").code == 0
+        losses.append([line["train_loss"] for line in read_metrics(tmp_path / f"graphs-{graphs}")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
 
 

@@ -23,6 +23,7 @@ from gacsnn import create_model
 from gacsnn.batchnorm import BatchNorm2d
 from gacsnn.kernels import cpu
 from gacsnn.kernels.fused import Fused, gradient, normalised
+from gacsnn.kernels.layout import dense, like
 from gacsnn.neuron import LIF, NEURONS
 
 gpu = pytest.importorskip("gacsnn.kernels.gpu", reason="torch has Triton where it has CUDA")
@@ -142,8 +143,11 @@ def test_gradients_are_the_same_to_rounding(
         assert (found_sums is None) == (sums is None)
         if sums is not None:
             near(found_sums, sums, torch.float64 if dtype == torch.float64 else torch.float32)
-        over, _ = gpu.lif_backward(*arguments, own=True)
+        walked = dense(arguments[0])[0] if x.numel() else arguments[0]
+        spikes = like(walked)
+        over, _ = gpu.lif_backward(walked, *arguments[1:], own=True, spikes=spikes)
         assert torch.equal(over, found)
+        assert torch.equal(spikes, gpu.lif(arguments[0], neuron, of_norm_there))
 
 
 @enough
