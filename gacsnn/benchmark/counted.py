@@ -25,7 +25,7 @@ def saved_bytes(model: nn.Module, images: Tensor, forward: Any) -> int:
         storage = x.untyped_storage()
         if storage.data_ptr() not in weights:
             held[storage.data_ptr()] = storage  # which is not freed meanwhile, so that no other has its place
-        return x
+        return x.detach()  # what an operation gives, and keeps, would keep the operation
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         kept = forward(images)

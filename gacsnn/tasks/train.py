@@ -135,8 +135,8 @@ def fit(
         if over:
             run_dir.write_config(config)
             return finish(trainer, experiment, run_dir, overridden)  # all that is missing is the result, or its test
-    run_dir.write_config(config)
     capture(trainer, experiment.image_size(), parts)
+    run_dir.write_config(config)
     announce(experiment, run_dir.path, trainer.graphs is not None)
     if saved is not None:
         log.info(f"going on after {where(trainer.state)}")

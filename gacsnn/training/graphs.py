@@ -5,6 +5,8 @@ of batches; it computes what was computed while it was captured, with the weight
 kernels and their order are the same with it and without.
 """
 
+import gc
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,6 +20,9 @@ from gacsnn.runtime.console import gib, log
 from gacsnn.runtime.device import Machine
 
 OPTION = "hardware.cuda_graphs"
+
+# What a graph's memory may have in holes.
+ROOM = 1.2
 
 
 class Graphs(NamedTuple):
@@ -68,7 +73,7 @@ def captured(
         rest: images of an epoch's last batch, where it has fewer: it is computed without graphs, in memory of its own.
 
     Raises:
-        InputError: when they are asked for by name, and cannot be had.
+        InputError: when they are asked for by name, and cannot be had; or when an attempt fails.
     """
     if options.cuda_graphs is False:
         return None
@@ -96,31 +101,68 @@ def captured_of(model: nn.Module, machine: Machine, batch: Tensor, rest: float) 
     """The graphs for batches like this one. The running statistics are left as they are.
 
     Raises:
-        NoGraphsError: when the GPU has too little memory for them and for a batch of `rest` of the size beside them, or the
-            network does what a graph cannot.
+        NoGraphsError: when the network waits for the GPU, or that has too little memory for the graphs and, beside them, for a
+            batch of `rest` of the size.
+        InputError: when it cannot be captured for another reason; what is left of the attempt would be in the way of a run.
     """
     before = [buffer.clone() for buffer in model.buffers()]
     whole = Pass(model, machine).train()
-    torch.cuda.empty_cache()
-    free = torch.cuda.mem_get_info(machine.device)[0]
+    arguments = batch, torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
     try:
-        torch.cuda.make_graphed_callables(
-            whole, (batch, torch.zeros(len(batch), dtype=torch.int64, device=batch.device))
-        )
-        # Without this the module would refer to itself, and the memory wait for the garbage collector.
-        run = whole.__dict__.pop("forward")
-        # The weights' gradients are put in place where the graph was made; in a replay that is no work for the GPU.
-        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+        needed = (1 + rest) * ROOM * tried(whole, arguments)
+        # A gradient's place that an earlier pass made, and that something still holds, belongs to another stream.
+        gc.collect()
+        torch.cuda.empty_cache()
+        if needed > (free := torch.cuda.mem_get_info(machine.device)[0]):
+            raise NoGraphsError(f"they and an epoch's last batch take {gib(needed)}, and the GPU has {gib(free)}")
+        torch.cuda.make_graphed_callables(whole, arguments)
     except torch.OutOfMemoryError:
         raise NoGraphsError("the GPU has too little memory for them") from None
     except RuntimeError as error:
-        said = str(error).strip().splitlines() or ["no reason was given"]
-        raise NoGraphsError(f"the network cannot be captured ({said[0]})") from None
+        raise InputError(
+            f"{OPTION}: a step cannot be captured ({first_line(error)}); {OPTION}=false does without"
+        ) from None
     finally:
         for buffer, value in zip(model.buffers(), before, strict=True):
             buffer.copy_(value)
-    torch.cuda.empty_cache()
-    left = torch.cuda.mem_get_info(machine.device)[0]
-    if left < rest * (free - left):
-        raise NoGraphsError(f"{gib(left)} of the GPU's memory would be left, too little for an epoch's last batch")
-    return Graphs(batch.shape, run)
+    # The weights' gradients are put in place where the graph was made; in a replay that is no work for the GPU.
+    torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+    # Without this the module would refer to itself, and the memory wait for the garbage collector.
+    return Graphs(batch.shape, whole.__dict__.pop("forward"))
+
+
+def tried(whole: nn.Module, arguments: tuple[Tensor, ...]) -> int:
+    """Bytes that forward and backward pass take at their most. An attempt at a graph that fails leaves torch's memory in
+    disorder: here it is seen before whether it may be made.
+
+    Raises:
+        NoGraphsError: when something waits for the GPU.
+        OutOfMemoryError: torch's own.
+    """
+    weights = [p for p in whole.parameters() if p.requires_grad]
+
+    def once() -> None:
+        y = whole(*arguments)
+        torch.autograd.grad(y, weights, torch.ones_like(y))
+
+    once()  # libraries and kernels make themselves ready
+    device = arguments[0].device
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    mode = torch.cuda.get_sync_debug_mode()
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # that the mode is a prototype
+            torch.cuda.set_sync_debug_mode("error")
+        once()
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise NoGraphsError(f"the network waits for the GPU ({first_line(error)})") from None
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def first_line(error: RuntimeError) -> str:
+    return next(iter(str(error).strip().splitlines()), "no reason was given")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gacsnn.benchmark.counted import Moved, saved_bytes
 from gacsnn.benchmark.floor import Floor, calls
@@ -90,3 +90,20 @@ def test_what_is_moved_is_what_is_read_and_written() -> None:
         moved.watched(cpu).lif(current, LIF())
     assert moved.bytes == 2 * 4 * current.numel()
     assert moved.operations == 1
+
+
+def test_what_was_counted_leaves_nothing_behind() -> None:
+    """What autograd keeps of an operation's own output would keep the operation, too, and the images' activations with it."""
+    model = create_model("resnet8", T=2, num_classes=10, width=0.1)
+    saved_bytes(model, torch.rand(2, 3, 8, 8), model)
+    for name, weight in model.named_parameters():
+        assert not is_held(weight), name
+
+
+def is_held(weight: Tensor) -> bool:
+    """Whether something holds the place where the gradient of a weight arrives."""
+    node = weight.view_as(weight).grad_fn.next_functions[0][0]  # pyright: ignore[reportOptionalMemberAccess]
+    node.metadata["seen"] = True  # pyright: ignore[reportOptionalMemberAccess]
+    del node
+    again = weight.view_as(weight).grad_fn.next_functions[0][0]  # pyright: ignore[reportOptionalMemberAccess]
+    return "seen" in again.metadata  # pyright: ignore[reportOptionalMemberAccess]
