@@ -23,8 +23,8 @@ def test_evaluate_finds_what_the_run_found_with_no_other_option(launch: Launch, 
     assert test["encoder"] == "direct"
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_measurement_says_which_classes_are_taken_for_which(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     said = launch("task=evaluate", "checkpoint=run/checkpoints/best.pt", "limit_eval=200", "output_dir=again")
     assert "by class, the worst first; all in again/classes.csv" in said.out
     classes, pairs = (read_csv(tmp_path / "again" / name) for name in ("classes.csv", "confusion.csv"))
@@ -70,8 +70,8 @@ def test_a_measured_epoch_is_not_credited_with_the_score_of_another(launch: Laun
     assert read_result(tmp_path / "again")["validation_top1"] is None
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_last_epoch_is_not_credited_with_the_score_of_the_best_one(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     content = torch.load(tmp_path / "run" / "checkpoints" / "last.pt")
     later = {**content["train_state"], "epoch": 2}  # than the best, which was the first
     save(tmp_path / "later.pt", {**content, "train_state": later})

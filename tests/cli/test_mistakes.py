@@ -125,8 +125,8 @@ class Evil:
         return Path.touch, (Path("code was run"),)  # as `refused` would see
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_checkpoint_that_is_none(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     whole = (tmp_path / "run" / "checkpoints" / "best.pt").read_bytes()
     (tmp_path / "short.pt").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.pt").write_text("not a checkpoint")
@@ -145,8 +145,8 @@ def test_a_checkpoint_that_is_none(launch: Launch, tmp_path: Path) -> None:
     assert told.startswith("checkpoint=run/checkpoints/best.pt: T is 2 there and 4 here"), "and not when its turn comes"
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_checkpoint_of_another_architecture(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     checkpoint = "checkpoint=run/checkpoints/best.pt"
     for argument, said in (
         ("T=4", "T is 2 there and 4 here"),
@@ -170,9 +170,10 @@ def closed(folder: Path) -> None:
 @pytest.mark.skipif(os.getuid() == 0 and shutil.which("setpriv") is None, reason="root may look into everything")
 @pytest.mark.parametrize(
     "arguments",
-    ["output_dir=shut/x", "resume=shut", "rerun=shut/x", "checkpoint=shut/x.pt", "task=table runs=shut",
-     "task=study study=shut/x", "dataset=image_folder dataset.root=shut", "dataset=cifar10 dataset.root=shut/x",
-     "-m T=1,2 hydra.sweep.dir=shut/x", "-m sweeps=t_lr hydra.sweep.dir=shut/in/x"],
+    ["output_dir=shut/x", "resume=shut", "checkpoint=shut/x.pt", "task=study study=shut/x",
+     "dataset=image_folder dataset.root=shut", "-m sweeps=t_lr hydra.sweep.dir=shut/in/x",
+     *(pytest.param(each, marks=pytest.mark.slow) for each in (
+         "rerun=shut/x", "task=table runs=shut", "dataset=cifar10 dataset.root=shut/x", "-m T=1,2 hydra.sweep.dir=shut/x"))],
 )  # fmt: skip
 def test_what_one_may_not_look_into_is_said_so(tmp_path: Path, arguments: str) -> None:
     closed(tmp_path / "shut")

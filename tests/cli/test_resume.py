@@ -1,17 +1,22 @@
 """resume=RUN: a run goes on, further or elsewhere, or is left as it is."""
 
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from program import TINY, Launch, read_metrics, read_result, refused, start, wait_for_epochs
 
+from gacsnn.errors import InputError
+from gacsnn.tasks.checks import point_to_run
 from gacsnn.training import checkpoint
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_complete_run_is_not_run_again_but_can_go_further(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     before = (tmp_path / "run" / "result.json").read_bytes()
     code, out, _ = launch("resume=run")
     assert code == 0
@@ -52,14 +57,14 @@ def test_a_run_may_be_moved_and_resumed_as_a_row(launch: Launch, tmp_path: Path)
     assert yaml.safe_load((tmp_path / "moved" / "config.yaml").read_text())["output_dir"] == "moved"
 
 
+@pytest.mark.usefixtures("tiny")
 def test_precision_may_change_on_the_way(launch: Launch) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     assert launch("resume=run", "epochs=2", "hardware.precision=fp16").code == 0
     assert launch("resume=run", "epochs=3", "hardware.precision=fp32").code == 0
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_run_that_was_stopped_in_its_first_epoch_begins_again(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
     said = refused(launch, tmp_path, *TINY, "output_dir=run")
     assert said == "output_dir=run: result.json is there already and would be replaced; give another folder"
@@ -69,8 +74,8 @@ def test_a_run_that_was_stopped_in_its_first_epoch_begins_again(launch: Launch, 
     assert len(read_metrics(tmp_path / "run")) == 1
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_damaged_metrics_file_is_named(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     (tmp_path / "run" / "metrics.jsonl").write_text("garbage\n")
     code, _, err = launch("resume=run", "epochs=2")
     assert (code, err.count("\n")) == (2, 1)
@@ -83,7 +88,32 @@ def test_resume_writes_nothing_where_there_is_no_run(launch: Launch, tmp_path: P
     assert not list((tmp_path / "empty").iterdir())
 
 
+# Another process, which holds a run as one that trains does, until it is told to end.
+HOLDER = """
+from pathlib import Path
+from gacsnn.runtime.run_dir import RunDirectory
+with RunDirectory(Path("run")).lock("output_dir"):
+    print("held", flush=True)
+    input()
+"""
+
+
+@pytest.mark.usefixtures("tiny")
 def test_only_one_process_writes_a_run(tmp_path: Path, launch: Launch) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        code, _, err = launch("resume=run", "epochs=2")
+        holder.kill()
+    assert code == 2
+    assert "another process is writing this run" in err
+    assert launch("resume=run", "epochs=2").code == 0, "what it held went with it"
+
+
+@pytest.mark.slow
+def test_a_run_that_trains_is_held(tmp_path: Path, launch: Launch) -> None:
     process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
     wait_for_epochs(tmp_path / "run", 2, process)
     code, _, err = launch("resume=run")
@@ -93,8 +123,8 @@ def test_only_one_process_writes_a_run(tmp_path: Path, launch: Launch) -> None:
     assert "another process is writing this run" in err
 
 
+@pytest.mark.usefixtures("tiny")
 def test_resuming_with_what_may_not_change(launch: Launch, tmp_path: Path) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     for argument in ("T=4", "seed=1", "optimizer=sgd", "dataset=synthetic", "batch_size=8", "output_dir=other"):
         said = refused(launch, tmp_path, "resume=run", argument)
         assert (
@@ -116,15 +146,21 @@ def test_what_lies_in_a_run_or_above_some_names_them(launch: Launch, tmp_path: P
     (run / "checkpoints").mkdir(parents=True)
     (run / "config.yaml").write_text("")
     (run / "checkpoints" / "last.pt").write_text("")
+    for option, inside, above in (
+        ("resume", "outputs/day/run/checkpoints/last.pt", "outputs"),
+        ("rerun", "outputs/day/run/checkpoints", "outputs/day"),
+    ):
+        assert "lies in a run" in refused(launch, tmp_path, f"{option}={inside}")
+        assert "is a folder of runs" in refused(launch, tmp_path, f"{option}={above}")
     for option in ("resume", "rerun"):
         for inside in ("outputs/day/run/checkpoints/last.pt", "outputs/day/run/checkpoints"):
-            said = refused(launch, tmp_path, f"{option}={inside}")
-            assert said == f"{option}={inside}: lies in a run; give that: {option}=outputs/day/run"
+            said = f"{option}={inside}: lies in a run; give that: {option}=outputs/day/run"
+            with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+                point_to_run(option, Path(inside))
         for above in ("outputs", "outputs/day"):
-            said = refused(launch, tmp_path, f"{option}={above}")
-            assert (
-                said == f"{option}={above}: is a folder of runs; name one, such as the newest: {option}=outputs/day/run"
-            )
+            said = f"{option}={above}: is a folder of runs; name one, such as the newest: {option}=outputs/day/run"
+            with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+                point_to_run(option, Path(above))
     (run.parent / "study.json").write_text("{}")
     assert refused(launch, tmp_path, "resume=outputs/day") == (
         "resume=outputs/day: is a sweep; the command that began it (python launch.py -m ...), given again, goes on with it; "
@@ -210,8 +246,8 @@ def test_any_folder_below_outputs_is_passed_over_by_auto(launch: Launch, tmp_pat
         ('{"top1": "x"}', "result.json is damaged: it should be a run's result as JSON"),
     ],
 )
+@pytest.mark.usefixtures("tiny")
 def test_a_result_that_lacks_something_is_damaged(launch: Launch, tmp_path: Path, content: str, said: str) -> None:
-    assert launch(*TINY, "output_dir=run").code == 0
     (tmp_path / "run" / "result.json").write_text(content)
     assert said in refused(launch, tmp_path, "resume=run")
     assert said in refused(launch, tmp_path, "rerun=run")
