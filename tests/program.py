@@ -37,6 +37,9 @@ SMALL = ("hardware=cpu", "hardware.threads=1", "model.width=0.05", "limit_train=
 SEARCH = ("sweeps=t_lr", "T=1,2", *SMALL)
 FOLDER = Path("multirun") / "t_lr-digits-resnet8"
 
+# A search of T alone, by trials of an epoch each, none of which is tested: for tests of what lies around the trials.
+QUICK = (*SEARCH, "epochs=1", "optimizer.lr=0.002", "hydra.sweeper.test=none")
+
 TIMINGS = {"seconds", "images_per_second"}
 
 register()
@@ -107,6 +110,20 @@ def wait_for_epochs(run: Path, count: int, process: subprocess.Popen[str]) -> No
     """Until the metrics of `count` epochs are written, and so the checkpoint of all but the last of them."""
     metrics = run / "metrics.jsonl"
     wait_for(lambda: metrics.exists() and len(metrics.read_text().splitlines()) >= count, process)
+
+
+def once_saved(patch: pytest.MonkeyPatch, run: Path, do: Callable[[], object]) -> None:
+    """Have something done between two steps of a run in this process, when its first checkpoint is there."""
+    from gacsnn.training.trainer import Trainer
+
+    step, done = Trainer.step, []
+
+    def watched(self: Trainer, *batch: Any) -> Any:
+        if not done and (run / "checkpoints" / "last.pt").exists():
+            done.append(do())
+        return step(self, *batch)
+
+    patch.setattr(Trainer, "step", watched)
 
 
 def composed(*overrides: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ CONFIRM = "hydra.sweeper.confirm={top:2,seeds:2}"
 
 
 def test_the_best_are_confirmed_and_only_the_winner_is_tested(launch: Launch, tmp_path: Path) -> None:
-    searched = ("-m", *SEARCH, "hydra.sweeper.n_trials=3", CONFIRM)
+    searched = ("-m", *SEARCH, "epochs=1", "hydra.sweeper.n_trials=3", CONFIRM)
     code, out, err = launch(*searched)
     assert code == 0, err
     study = load(tmp_path / FOLDER)

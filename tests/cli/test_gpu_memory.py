@@ -78,6 +78,7 @@ def sweep(*more: str) -> tuple[str, ...]:
     return ("-m", "sweeps=t_lr", *SMALL, *grid, *more)
 
 
+@pytest.mark.slow
 def test_a_trial_is_tried_again_alone(launch: Launch, fails: Fails, tmp_path: Path) -> None:
     tries: list[int] = []
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from program import FOLDER, ROOT, SEARCH, TINY, Launch, read_metrics, read_result, refused, start, wait_for_epochs
+from program import FOLDER, ROOT, SEARCH, TINY, Launch, read_metrics, read_result, refused
+from storms import must_succeed
 
 from gacsnn.config.saved import load
 from gacsnn.training import checkpoint
@@ -20,10 +21,17 @@ def content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    must_succeed(folder, *ONE, "output_dir=run")
+    return folder / "run"
+
+
 @pytest.fixture
-def run(launch: Launch, tmp_path: Path) -> Path:
-    assert launch(*ONE, "output_dir=run").code == 0
-    return tmp_path / "run"
+def run(made: Path, tmp_path: Path) -> Path:
+    """A run that each test may change: trained once, copied for each."""
+    return shutil.copytree(made, tmp_path / "run")
 
 
 def edit(path: Path, **values: Any) -> None:
@@ -88,7 +96,7 @@ def test_a_sign_of_zero_is_a_bit(launch: Launch, run: Path) -> None:
 
 
 def test_the_best_trial_of_a_sweep_whose_test_split_was_read_later_is_the_same(launch: Launch, tmp_path: Path) -> None:
-    assert launch("-m", *SEARCH, "hydra.sweeper.n_trials=2").code == 0
+    assert launch("-m", *SEARCH, "epochs=1", "hydra.sweeper.n_trials=2").code == 0
     trials = {number: read_result(tmp_path / FOLDER / str(number)) for number in (0, 1)}
     assert {result["split"] for result in trials.values()} == {"test", "validation"}
     for number, result in trials.items():
@@ -115,10 +123,9 @@ def test_other_constants_of_energy_are_no_difference_of_the_training(launch: Lau
 
 
 def test_of_a_run_that_did_not_end_only_what_is_there_is_compared(launch: Launch, tmp_path: Path) -> None:
-    process = start(tmp_path, *ONE, "epochs=1000", "output_dir=run")
-    wait_for_epochs(tmp_path / "run", 2, process)
-    process.kill()
-    process.wait()
+    assert launch(*ONE, "epochs=1000", "max_steps=4", "output_dir=run").code == 0
+    for name in ("result.json", "energy.csv", "report.html"):  # as one that was killed after its second epoch
+        (tmp_path / "run" / name).unlink()
     path = tmp_path / "run" / "config.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"max_steps": 9}))
     count = len(read_metrics(tmp_path / "run"))

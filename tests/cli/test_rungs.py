@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from program import FOLDER, SEARCH, SMALL, Launch, read_metrics, read_result, refused
+from program import FOLDER, QUICK, SEARCH, SMALL, Launch, read_metrics, read_result, refused
 from storms import assert_same_weights
 from studies import load
 
@@ -38,8 +38,8 @@ def test_the_best_of_each_rung_goes_on_and_ends_as_one_that_never_paused(launch:
     ("given", "said"),
     [
         ("hydra.sweeper.rungs=[3]", "should be epochs that grow"),
-        ("hydra.sweeper.rungs=[3,2]", "should be epochs that grow"),
-        ("hydra.sweeper.rungs=[0,2]", "should be epochs that grow"),
+        pytest.param("hydra.sweeper.rungs=[3,2]", "should be epochs that grow", marks=pytest.mark.slow),
+        pytest.param("hydra.sweeper.rungs=[0,2]", "should be epochs that grow", marks=pytest.mark.slow),
         ("hydra.sweeper.reduction_factor=1", "hydra.sweeper.reduction_factor=1"),
         ("hydra.sweeper.rungs=[1,2] epochs=3", "a whole run is of the last rung's 2 epochs"),
         ("hydra.sweeper.rungs=[1,2] epochs=2,4", "a whole run is of the last rung's 2 epochs"),
@@ -52,5 +52,5 @@ def test_wrong_rungs_are_refused(launch: Launch, tmp_path: Path, given: str, sai
 
 
 def test_the_epochs_of_the_last_rung_may_be_given_as_well(launch: Launch) -> None:
-    code, _out, err = launch("-m", *SHORT, "hydra.sweeper.rungs=[1,2]", "epochs=2", "hydra.sweeper.n_trials=1")
+    code, _out, err = launch("-m", *QUICK, "hydra.sweeper.rungs=[1,2]", "epochs=2", "hydra.sweeper.n_trials=1")
     assert code == 0, err

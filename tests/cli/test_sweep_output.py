@@ -41,7 +41,7 @@ def test_a_sweep_that_is_not_verbose_says_a_line_where_a_trial_begins_and_one_wh
     launch: Launch, tmp_path: Path
 ) -> None:
     quiet = ("hydra.sweeper.n_jobs=1", "hydra.sweeper.test=none", "hydra.sweeper.verbose=false")
-    said = launch(*SEARCH, "hydra.sweeper.n_trials=2", *quiet)
+    said = launch(*SEARCH, "epochs=1", "hydra.sweeper.n_trials=2", *quiet)
     assert said.code == 0, said.err
     trials = [line for line in said.out.splitlines() if line.startswith("trial ")]
     assert [line.partition(":")[0] for line in trials] == ["trial 0", "trial 0", "trial 1", "trial 1"]
