@@ -5,18 +5,31 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from optuna.trial import TrialState
-from program import FOLDER, ROOT, SEARCH, TINY, Launch, read_metrics, read_result, start, wait_for
+from program import FOLDER, ROOT, SEARCH, TINY, Launch, once_saved, read_metrics, read_result
 
 STEPS = (*TINY, "hardware.threads=1", "epochs=3")
 
 
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """For the while no file of this process may grow beyond so many bytes: as a disk that is full, but for the words."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def with_small_files(folder: Path, size: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The real command where no file may grow beyond so many bytes: as a disk that is full, but for the words."""
+    """The real command, with all that it starts, where no file may grow beyond so many bytes."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -28,10 +41,11 @@ def with_small_files(folder: Path, size: int, *arguments: str) -> subprocess.Com
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_in_one_line(launch: Launch, tmp_path: Path) -> None:
     assert launch(*STEPS, "epochs=1", "scheduler=constant", "output_dir=run").code == 0
     last = (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes()
-    done = with_small_files(tmp_path, 50_000, "resume=run", "epochs=3")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert "File too large" in done.stderr
-    assert "epoch 1 is saved, and resume=run goes on after it" in done.stderr
+    with small_files(50_000):
+        code, _, err = launch("resume=run", "epochs=3")
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "File too large" in err
+    assert "epoch 1 is saved, and resume=run goes on after it" in err
     assert (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes() == last
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["best.pt", "last.pt"]
     assert launch("resume=run", "epochs=3").code == 0
@@ -46,9 +60,10 @@ def test_a_save_within_an_epoch_that_fails_costs_no_older_one(launch: Launch, tm
     checkpoints = tmp_path / "run" / "checkpoints"
     before = {path.name: path.read_bytes() for path in checkpoints.iterdir()}
     assert {"last.pt", "last-1.pt"} <= before.keys()
-    done = with_small_files(tmp_path, 50_000, "resume=run", "epochs=40", "save_every_minutes=0.0001")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert "epoch 2 is saved, and resume=run goes on after it" in done.stderr
+    with small_files(50_000):
+        code, _, err = launch("resume=run", "epochs=40", "save_every_minutes=0.0001")
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "epoch 2 is saved, and resume=run goes on after it" in err
     assert {path.name: path.read_bytes() for path in checkpoints.iterdir()} == before
 
 
@@ -65,30 +80,34 @@ def test_a_folder_that_may_only_be_read_is_refused(folder: str, launch: Launch, 
     assert done.stderr == f"error: resume={folder}: cannot be written (no permission)\n"
 
 
-def test_a_folder_that_becomes_unwritable_ends_the_run_in_one_line(tmp_path: Path, launch: Launch) -> None:
-    process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
+def test_a_folder_that_becomes_unwritable_ends_the_run_in_one_line(
+    tmp_path: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkpoints = tmp_path / "run" / "checkpoints"
-    wait_for((checkpoints / "last.pt").exists, process)
-    checkpoints.rename(tmp_path / "aside")
-    checkpoints.touch()  # no folder to write in, whoever asks
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+
+    def replace() -> None:
+        checkpoints.rename(tmp_path / "aside")
+        checkpoints.touch()  # no folder to write in, whoever asks
+
+    once_saved(monkeypatch, tmp_path / "run", replace)
+    code, out, err = launch(*TINY, "epochs=1000", "output_dir=run")
+    assert (code, err.count("\n")) == (1, 1), err
     assert "Traceback" not in out
-    assert "Not a directory" in out.splitlines()[-1]
+    assert "Not a directory" in err
     checkpoints.unlink()
     (tmp_path / "aside").rename(checkpoints)
     last = torch.load(checkpoints / "last.pt")["train_state"]["epoch"]
     assert launch("resume=run", f"epochs={last + 1}").code == 0
 
 
-def test_a_run_directory_that_is_removed_ends_the_run_in_one_line(tmp_path: Path) -> None:
-    process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
-    wait_for((tmp_path / "run" / "checkpoints" / "last.pt").exists, process)
-    (tmp_path / "run").rename(tmp_path / "elsewhere")
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+def test_a_run_directory_that_is_removed_ends_the_run_in_one_line(
+    tmp_path: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once_saved(monkeypatch, tmp_path / "run", lambda: (tmp_path / "run").rename(tmp_path / "elsewhere"))
+    code, out, err = launch(*TINY, "epochs=1000", "output_dir=run")
+    assert (code, err.count("\n")) == (1, 1), err
     assert "Traceback" not in out
-    assert "No such file or directory; nothing was saved yet, or it is gone" in out.splitlines()[-1]
+    assert "No such file or directory; nothing was saved yet, or it is gone" in err
 
 
 @pytest.mark.slow

@@ -150,7 +150,7 @@ HOW_TOS = {
 def add(how: HowTo, folder: Path) -> None:
     """Put a copy of the program into the folder, and the new thing into the copy."""
     for name in ("conf", "sweeps", "gacsnn"):  # conf/sweeps stays the link that it is
-        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)  # what is compiled, too: it is of the files' times
     shutil.copy(ROOT / "launch.py", folder)
     for file, content in how.files.items():
         assert not (folder / file).exists()

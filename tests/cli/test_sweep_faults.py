@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from databases import Server
-from program import FOLDER, SEARCH, Launch, refused, start, wait_for, wait_for_epochs
+from program import FOLDER, SEARCH, Launch, once_saved, refused, start, wait_for, wait_for_epochs
 from studies import check_whole, load
 
 
@@ -19,15 +19,16 @@ def lines(process: "subprocess.Popen[str]", seconds: float = 120) -> list[str]:
 
 
 @pytest.mark.parametrize("storage", ["null", pytest.param("journal:trials.log", marks=pytest.mark.slow)])
-def test_a_study_whose_folder_is_removed_ends_in_one_line(tmp_path: Path, storage: str) -> None:
+def test_a_study_whose_folder_is_removed_ends_in_one_line(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: str
+) -> None:
     command = ("-m", *SEARCH, "epochs=1000", "hydra.sweeper.n_trials=3", f"hydra.sweeper.storage={storage}")
-    process = start(tmp_path, *command)
-    wait_for((tmp_path / FOLDER / "0" / "checkpoints" / "last.pt").exists, process)
-    (tmp_path / FOLDER).rename(tmp_path / "elsewhere")
-    said = lines(process)
-    assert process.returncode == 1
-    assert [line for line in said if line.startswith("error: ")] == said[-1:]
-    assert "gone" in said[-1]
+    once_saved(monkeypatch, tmp_path / FOLDER / "0", lambda: (tmp_path / FOLDER).rename(tmp_path / "elsewhere"))
+    code, out, err = launch(*command)
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "Traceback" not in out
+    assert err.startswith("error: ")
+    assert "gone" in err
     assert not (tmp_path / FOLDER).exists()
 
 
