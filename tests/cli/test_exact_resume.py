@@ -64,20 +64,23 @@ def ask_to_stop(monkeypatch: pytest.MonkeyPatch, look: int) -> Iterator[list[int
         yield looks
 
 
-@pytest.mark.parametrize("kind", RUNS)
+# The looks at which each is stopped: the first step, the middle of a validation, a step of a later epoch. Others are slow.
+STOPS = {"cutmix": (1, 5), "cutmix-epoch": (7,), "poisson": (6,), "dropout": (3,), "fp16": (6,)}
+MORE = {"cutmix": (2, 3, 4, 7, 11), "cutmix-epoch": (2,), "poisson": (2, 5)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "stops"),
+    [
+        *(pytest.param(kind, stops, id=kind) for kind, stops in STOPS.items()),
+        *(pytest.param(kind, stops, id=f"{kind}-more", marks=pytest.mark.slow) for kind, stops in MORE.items()),
+    ],
+)
 def test_a_run_may_be_stopped_at_any_step_and_in_any_validation(
-    kind: str, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, stops: tuple[int, ...], launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert launch(*STEPS, *RUNS[kind], "output_dir=whole").code == 0
-    # Every third look or so, the first step, the middle of a validation and an epoch's last step among them.
-    stops = {
-        "cutmix": (1, 2, 3, 4, 5, 7, 11),
-        "poisson": (2, 5, 6),
-        "cutmix-epoch": (2, 7),
-        "dropout": (3,),
-        "fp16": (6,),
-    }
-    for look in stops[kind]:
+    for look in stops:
         run = f"stopped-{look}"
         with ask_to_stop(monkeypatch, look):
             code, out, err = launch(*STEPS, *RUNS[kind], f"output_dir={run}")
@@ -312,14 +315,8 @@ def test_another_number_of_gpus_is_said(launch: Launch, tmp_path: Path) -> None:
     assert "GPUs: 5 when this run was saved, 0 now" in warning
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
-        (signal.SIGTERM, 143),
-        pytest.param(signal.SIGUSR1, REQUEUE, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # by default: one that this process makes, above, and real ones in test_stops.py
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, REQUEUE)])
 def test_a_real_signal_is_noticed_after_the_step_at_work(
     number: signal.Signals, code: int, launch: Launch, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 import torch
 from program import TINY, Launch, read_metrics, read_result, start, wait_for, wait_for_epochs
 
@@ -17,10 +18,10 @@ def processes_of(group: int) -> list[str]:
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(launch: Launch, tmp_path: Path) -> None:
-    options = (*TINY, "epochs=9", "optimizer=adamw", "augmentation=cutmix", "model=resnet104", "model.width=0.05",
-               "model.stages=[[64,1,1],[128,1,2]]", "limit_train=192", "hardware.threads=1")  # fmt: skip
+    options = (*TINY, "epochs=5", "optimizer=adamw", "augmentation=cutmix", "model=resnet104", "model.width=0.05",
+               "model.stages=[[64,1,1],[128,1,2]]", "limit_train=128", "hardware.threads=1")  # fmt: skip
     process = start(tmp_path, *options, "output_dir=killed")
-    wait_for_epochs(tmp_path / "killed", 3, process)
+    wait_for_epochs(tmp_path / "killed", 2, process)
     process.kill()
     process.wait()
     assert not (tmp_path / "killed" / "result.json").exists(), "the run was over before it was killed"
@@ -49,6 +50,7 @@ def test_ctrl_c_ends_a_run_at_once_and_keeps_the_last_epoch(tmp_path: Path, laun
     assert launch("resume=run", f"epochs={last + 1}").code == 0
 
 
+@pytest.mark.slow  # one with loaders, below, hears it by default
 def test_sigterm_ends_a_run_quietly(tmp_path: Path) -> None:
     process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
     wait_for((tmp_path / "run" / "checkpoints" / "last.pt").exists, process)
@@ -78,6 +80,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return bool(int(fields["SigCgt"], 16) >> (number - 1) & 1)
 
 
+@pytest.mark.slow  # by default: one before training begins, below, and what is done with the signal in test_signals.py
 def test_a_clusters_warning_ends_a_run_with_the_code_for_requeueing(tmp_path: Path, launch: Launch) -> None:
     process = start(tmp_path, *TINY, "epochs=1000", "hardware.workers=1", "output_dir=run")
     wait_for_epochs(tmp_path / "run", 2, process)
