@@ -2,6 +2,24 @@
 
 LOG = "optimizer.lr=loguniform(1e-4,1e-1)"
 
+# Of several that one check finds, those that take longest: a search is composed at each of its ends. Slow; the others are not.
+ALIKE: set[tuple[str, ...]] = {
+    ("-m", "sweeps=t_lr", *each)
+    for each in (
+        ("hydra.sweeper.sampler=random",),
+        ("hydra.sweeper.trials_from=old",),
+        ("optimizer.lr=uniform(1e-4,1e-1)",),
+        ("resume=x",),
+        ("output_dir=",),
+        ("resume=",),
+        ("dataset=cifar10",),
+        ("dataset=image_folder",),
+        ("checkpoint=nope",),
+        ("model=resnet8,nonsense",),
+        ("seed=choice(1,abc)",),
+    )
+}
+
 # The arguments, and what the one line holds.
 WRONG: dict[tuple[str, ...], str] = {
     # An option under another name: what was meant

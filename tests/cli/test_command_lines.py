@@ -4,12 +4,18 @@ from pathlib import Path
 
 import pytest
 from program import TINY, Launch, config, read_result, refused
-from wrong import WRONG
+from wrong import ALIKE, WRONG
 
 from gacsnn.config.schema import Config
 
 
-@pytest.mark.parametrize(("arguments", "said"), WRONG.items(), ids=" ".join)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(line, said, id=" ".join(line), marks=pytest.mark.slow if line in ALIKE else ())
+        for line, said in WRONG.items()
+    ],
+)
 def test_what_is_wrong_is_said_in_one_line(
     launch: Launch, tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:

@@ -24,7 +24,17 @@ def build(chosen: Config, classes: int) -> SpikingResNet:
         return of_config(chosen, classes)
 
 
-@pytest.mark.parametrize("choice", [*CHOICES, *(f"experiment={name}" for name in EXPERIMENTS)])
+# A row of each layout; the others differ in T, in classes and in depth, and their parameters are counted below.
+ROWS = ("cifar10_gac_r18_t2", "imagenet_gac_r18_t4")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        *CHOICES,
+        *(pytest.param(f"experiment={name}", marks=() if name in ROWS else pytest.mark.slow) for name in EXPERIMENTS),
+    ],
+)
 def test_every_choice_composes_and_builds(choice: str) -> None:
     name = choice.removeprefix("model=")
     only_imagenet = choice.startswith("model=") and name not in NETWORKS["cifar"]
@@ -110,7 +120,9 @@ def test_the_rows_of_the_tables_have_their_published_parameters(
     assert round(count / 1e6, 2) == millions
 
 
-@pytest.mark.parametrize("experiment", ["cifar10_gac_r18_t4", "imagenet_gac_r18_t4"])
+@pytest.mark.parametrize(
+    "experiment", ["cifar10_gac_r18_t4", pytest.param("imagenet_gac_r18_t4", marks=pytest.mark.slow)]
+)
 def test_any_group_of_a_row_can_be_replaced(experiment: str) -> None:
     for group in ("optimizer", "augmentation", "loss", "scheduler", "encoder", "hardware"):
         for file in (ROOT / "conf" / group).glob("*.yaml"):

@@ -55,7 +55,7 @@ def cifar100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: tuple[np.
     return labels
 
 
-@pytest.mark.parametrize("wrapped", ["", "state_dict", pytest.param("net", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("wrapped", ["", *(pytest.param(key, marks=pytest.mark.slow) for key in ("state_dict", "net"))])
 def test_a_published_checkpoint_is_measured_from_the_command_line(
     launch: Launch,
     tmp_path: Path,
@@ -136,8 +136,9 @@ def test_a_file_of_another_number_of_steps_is_refused_with_what_to_do(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("fewer", "of another architecture: 1 tensors are missing: conv1.weight"),
-        ("more", "of another architecture: 1 are left over: odd"),
+        # These two are told apart in tests/unit/test_weights.py, too.
+        pytest.param("fewer", "of another architecture: 1 tensors are missing: conv1.weight", marks=pytest.mark.slow),
+        pytest.param("more", "of another architecture: 1 are left over: odd", marks=pytest.mark.slow),
         ("shape", "differ in shape: head.linear.bias is [101] there and [100] here"),
         ("disagree", "conv1.weight and conv1_s.layer.module.weight are one tensor, but differ in this file"),
     ],
@@ -165,7 +166,7 @@ def test_a_damaged_file_is_one_line_and_leaves_nothing(
     [
         ("encoder=direct", "of another architecture: 4 are left over: encoding."),
         ("dataset.num_classes=50", "head.linear.weight is [100, 512] there and [50, 512] here"),
-        ("model.width=0.5", "differ in shape"),
+        pytest.param("model.width=0.5", "differ in shape", marks=pytest.mark.slow),
         ("model=resnet34", "the authors' programs have no resnet34 in the layout cifar"),
     ],
 )

@@ -94,13 +94,28 @@ WRONG = [
 ]
 
 
+# One for each place that finds something: Hydra, the schema, the checks of a task, a saved run, its data, a sweep.
+QUICK = [
+    ["model.wdith=2"],
+    ["T=0"],
+    ["task=energy", "checkpoint=nowhere.pt"],
+    ["task=evaluate", "checkpoint=run/checkpoints/best.pt", "T=6"],
+    ["dataset=image_folder", "dataset.root=nowhere"],
+    ["resume=later", "dataset.images=100"],
+    ["task=diff", "runs=[run,study]"],
+    ["resume=run", "T=6"],
+    ["-m", "sweeps=t_lr", "T=1,0"],
+]
+
+
 @pytest.mark.slow
 def test_what_is_wrong_with_a_command_line(tmp_path: Path) -> None:
     codes = exit_codes(tmp_path, [list(line) for line in WRONG_LINES])
     assert [line for line, code in zip(WRONG_LINES, codes, strict=True) if code != 2] == []
 
 
-def test_what_is_right_and_needs_no_network_and_what_is_wrong(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", [QUICK, pytest.param(WRONG, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_what_is_right_and_needs_no_network_and_what_is_wrong(wrong: list[list[str]], tmp_path: Path) -> None:
     frozen = ROOT / "tests" / "frozen" / "schema1"
     shutil.copytree(frozen / "run", tmp_path / "run")
     shutil.copytree(frozen / "run", tmp_path / "again")
@@ -112,9 +127,9 @@ def test_what_is_right_and_needs_no_network_and_what_is_wrong(tmp_path: Path) ->
         database.executescript((tmp_path / "study" / "study.sql").read_text())
     about = tmp_path / "study" / "study.json"
     about.write_text(about.read_text().replace("@FOLDER@", str(tmp_path / "study")))
-    lines = [*RIGHT, *WRONG]
+    lines = [*RIGHT, *wrong]
     codes = exit_codes(tmp_path, lines)
-    expected = [0] * len(RIGHT) + [2] * len(WRONG)
+    expected = [0] * len(RIGHT) + [2] * len(wrong)
     assert [line for line, code, wanted in zip(lines, codes, expected, strict=True) if code != wanted] == []
 
 

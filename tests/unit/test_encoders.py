@@ -576,7 +576,7 @@ def bright_halves(count: int = 12) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
-@pytest.mark.parametrize("T", [1, 2, 5])
+@pytest.mark.parametrize("T", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "options"), [*((n, o) for n, _, o in CODED), ("gac", {}), ("direct", {})])
 def test_a_network_learns_from_each_encoding(name: str, options: dict[str, str], T: int) -> None:
     model = network(name, T, options)
