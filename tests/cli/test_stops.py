@@ -50,7 +50,7 @@ def test_ctrl_c_ends_a_run_at_once_and_keeps_the_last_epoch(tmp_path: Path, laun
     assert launch("resume=run", f"epochs={last + 1}").code == 0
 
 
-@pytest.mark.slow  # one with loaders, below, hears it by default
+@pytest.mark.slow  # by default: Ctrl-C, above, and what this process makes of SIGTERM in test_exact_resume.py
 def test_sigterm_ends_a_run_quietly(tmp_path: Path) -> None:
     process = start(tmp_path, *TINY, "epochs=1000", "output_dir=run")
     wait_for((tmp_path / "run" / "checkpoints" / "last.pt").exists, process)
@@ -60,6 +60,7 @@ def test_sigterm_ends_a_run_quietly(tmp_path: Path) -> None:
     assert "Traceback" not in out
 
 
+@pytest.mark.slow  # by default: Ctrl-C, above, which loaders hear, too
 def test_sigterm_to_all_of_a_jobs_processes_is_no_failure_of_the_loader(tmp_path: Path, launch: Launch) -> None:
     """torchrun, scancel and systemd send it to loaders as well, before or after their parent."""
     process = start(tmp_path, *TINY, "epochs=1000", "hardware.workers=2", "output_dir=run")

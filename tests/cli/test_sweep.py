@@ -23,6 +23,7 @@ from program import (
     SMALL,
     TINY,
     Launch,
+    once_saved,
     read_metrics,
     read_result,
     refused,
@@ -143,7 +144,25 @@ def test_a_killed_trial_is_failed_and_taken_up_from_its_last_epoch(tmp_path: Pat
     assert not (tmp_path / FOLDER / "0").exists()
 
 
-def test_ctrl_c_saves_the_trial_and_the_sweep_goes_on_later(tmp_path: Path) -> None:
+def test_ctrl_c_saves_the_trial_and_the_sweep_goes_on_later(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("-m", *QUICK, "epochs=4", "hydra.sweeper.n_trials=1")
+    once_saved(monkeypatch, tmp_path / FOLDER / "0", lambda: signal.raise_signal(signal.SIGINT))
+    code, out, err = launch(*command)
+    assert (code, err) == (130, "")
+    assert out.splitlines()[-1] == f"study {FOLDER.name}: stopped; 0 of 1 trials done; the same command goes on with it"
+    (trial,) = load(tmp_path / FOLDER).trials
+    assert trial.user_attrs["reason"] == "interrupted by the user"
+    assert show(tmp_path / FOLDER)["trials"]["INTERRUPTED"] == 1
+    code, out, err = launch(*command)
+    assert code == 0, err
+    assert "trial 1: going on after " in out
+    assert [line["epoch"] for line in read_metrics(tmp_path / FOLDER / "1")] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_the_workers_too(tmp_path: Path) -> None:
     command = ("-m", *SEARCH, "epochs=400", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
     process = start(tmp_path, *command)
     wait_for(lambda: len(list((tmp_path / FOLDER).glob("*/checkpoints/last.pt"))) == 2, process)
@@ -245,8 +264,9 @@ def test_a_trial_that_is_given_up_shows_in_the_exit_code(launch: Launch, tmp_pat
 
 
 def test_a_sweep_with_resume_auto_keeps_its_trials_in_its_folder(launch: Launch, tmp_path: Path) -> None:
-    assert launch("-m", *QUICK, "hydra.sweeper.n_trials=1", "resume=auto").code == 0
-    check_whole(tmp_path, 1, epochs=1)
+    command = ("-m", *SEARCH, "epochs=1", "hydra.sweeper.n_trials=2", "hydra.sweeper.test=none")
+    assert launch(*command, "resume=auto").code == 0
+    check_whole(tmp_path, 2, epochs=1)
     assert not (tmp_path / "outputs").exists()
 
 
