@@ -98,8 +98,20 @@ def with_measured(composed: Config, saved: Config) -> Config:
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], most: int | None = None) -> str:
     """What differs between two flat configs, the first `most` of it: `T is 4 there and 6 here, ...`."""
     keys = [key for key in {**there, **here} if there.get(key, MISSING) != here.get(key, MISSING)]
-    shown = [f"{key} is {there.get(key, MISSING)} there and {here.get(key, MISSING)} here" for key in keys[:most]]
+    pairs = [(key, written(there.get(key, MISSING)), written(here.get(key, MISSING))) for key in keys[:most]]
+    shown = [f"{key} is {one} there and {other} here" for key, one, other in pairs]
     return ", ".join(shown) + (", ..." if len(shown) < len(keys) else "")
+
+
+def written(given: Any) -> str:
+    """As it is written on the command line, and numbers with all their digits."""
+    if given is None or isinstance(given, bool):
+        return {None: "null", True: "true", False: "false"}[given]
+    if isinstance(given, list) and given and isinstance(given[0], dict):
+        return f"{len(given)} entries"
+    if isinstance(given, list):
+        return f"[{','.join(map(written, given))}]"
+    return str(given)
 
 
 def sections(config: Config, names: Collection[str], ignored: Collection[str] = ()) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gacsnn.config.merge import MISSING, flat, identity, naming
+from gacsnn.config.merge import MISSING, flat, identity, naming, written
 from gacsnn.config.saved import to_dict
 from gacsnn.config.schema import Config
 from gacsnn.runtime.run_dir import Result, RunDirectory
@@ -105,20 +105,10 @@ def circumstances(run: Recorded) -> dict[str, Any]:
 def said(found: Apart, most: int | None = None, by: bool = False) -> str:
     """`top1 is 96.5 there and 96.25 here (-0.25), ...`: the first `most` of it; `by`: with how much it is."""
     shown = [
-        f"{name} is {value(a)} there and {value(b)} here{change(a, b) if by else ''}" for name, (a, b) in found.items()
+        f"{name} is {written(a)} there and {written(b)} here{change(a, b) if by else ''}"
+        for name, (a, b) in found.items()
     ]
     return ", ".join([*shown[:most], *(["..."] if most is not None and len(shown) > most else [])])
-
-
-def value(given: Any) -> str:
-    """As it is written on the command line, and numbers with all their digits."""
-    if given is None or isinstance(given, bool):
-        return {None: "null", True: "true", False: "false"}[given]
-    if isinstance(given, list) and given and isinstance(given[0], dict):
-        return f"{len(given)} entries"
-    if isinstance(given, list):
-        return f"[{','.join(map(value, given))}]"
-    return str(given)
 
 
 def change(there: Any, here: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 
-from gacsnn.config.merge import MISSING
+from gacsnn.config.merge import MISSING, written
 from gacsnn.errors import InputError
 from gacsnn.report.compare import (
     Apart,
@@ -19,7 +19,6 @@ from gacsnn.report.compare import (
     first_epoch_apart,
     options_apart,
     recorded,
-    value,
 )
 from gacsnn.report.rows import Row, Stat, label_of, rows_of, seed_of
 from gacsnn.report.runs import Run, collect, run_directories
@@ -86,8 +85,8 @@ def section(title: str, same: str, found: Apart, by: bool = False) -> list[str]:
 
 
 def cell(given: Any) -> str:
-    written = "-" if given == MISSING else value(given)
-    return written if len(written) <= WIDEST else f"{written[:WIDEST]}..."
+    shown = "-" if given == MISSING else written(given)
+    return shown if len(shown) <= WIDEST else f"{shown[:WIDEST]}..."
 
 
 def difference(there: Any, here: Any) -> str:

@@ -73,7 +73,7 @@ class GridSweeper(BasicSweeper):
                 check = type(self).check
                 own = self.folder_of(folder, number)
                 if check is not None:
-                    check(as_job(config, folder) if own is None else in_own(config, own), named)
+                    check(as_job(config, own or folder, goes_on=own is not None), named)
                 written = config.output_dir or own
                 if written is None or config.resume not in (None, AUTO):
                     continue
@@ -104,15 +104,6 @@ class GridSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """All have been composed already."""
-
-
-def in_own(config: Config, folder: str) -> Config:
-    """A job as it will be, which goes on with a run of its own folder where that is asked for (`resume=auto`)."""
-    return (
-        config
-        if config.output_dir is not None or config.resume not in (None, AUTO)
-        else config.model_copy(update={"output_dir": folder})
-    )
 
 
 def check_ranges(overrides: Sequence[Override]) -> None:

@@ -51,11 +51,12 @@ def unwritable(folder: Path, reason: str) -> InputError:
     return InputError(f"hydra.sweep.dir={folder}: cannot be written ({reason}); give another folder")
 
 
-def as_job(config: Config, folder: Path) -> Config:
-    """A run as one of a sweep in this folder, whose own folder is there only when it begins."""
+def as_job(config: Config, folder: Path | str, goes_on: bool = False) -> Config:
+    """A run as one of a sweep in this folder, whose own is there only when it begins; `goes_on`: this is its own, perhaps with
+    a run that resume=auto goes on with."""
     if config.output_dir is not None or config.resume not in (None, AUTO):
         return config
-    return config.model_copy(update={"output_dir": str(folder), "resume": None})
+    return config.model_copy(update={"output_dir": str(folder)} | ({} if goes_on else {"resume": None}))
 
 
 def check_plan(hydra: Any, config: Config) -> None:

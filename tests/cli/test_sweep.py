@@ -196,6 +196,12 @@ def test_trials_of_a_sweep_whose_supervisor_is_killed_are_taken_up(tmp_path: Pat
         assert trial.state == TrialState.RUNNING or "died" in trial.user_attrs, trial.user_attrs
 
 
+def test_two_workers_do_a_search(launch: Launch, tmp_path: Path) -> None:
+    said = launch("-m", *QUICK, "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
+    assert said.code == 0, said.err
+    check_whole(tmp_path, 2, epochs=1)
+
+
 @pytest.mark.slow
 def test_workers_share_the_trials(tmp_path: Path) -> None:
     process = start(tmp_path, "-m", *SEARCH, "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2")

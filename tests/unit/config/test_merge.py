@@ -6,7 +6,7 @@ from typing import Any, get_args
 from program import config
 from pydantic import BaseModel
 
-from gacsnn.config.merge import CHANGEABLE, config_hash, flat, nested
+from gacsnn.config.merge import CHANGEABLE, config_hash, differences, flat, nested
 from gacsnn.config.messages import validate
 from gacsnn.config.saved import to_dict
 from gacsnn.config.schema import Config
@@ -115,3 +115,11 @@ def test_every_option_that_changes_a_result_changes_the_hash_and_no_other_does()
 def test_what_may_change_of_a_run_that_goes_on_is_no_setting_of_its_training() -> None:
     how_long_and_on_what = {"epochs", "max_steps", "max_minutes", "hardware"}
     assert set(CHANGEABLE) - ASIDE == how_long_and_on_what
+
+
+def test_what_differs_is_written_as_on_the_command_line() -> None:
+    there, here = {"resume": None, "plan": True, "T": 1, "betas": [0.9, None]}, {"resume": "x", "plan": 1, "betas": []}
+    assert differences(there, here) == (
+        "resume is null there and x here, T is 1 there and missing here, betas is [0.9,null] there and [] here"
+    )
+    assert differences({"test": False}, {"test": True}) == "test is false there and true here"
