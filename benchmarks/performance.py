@@ -483,7 +483,9 @@ def page() -> str:
 
 
 def of_gpu_day(file: Path, found: Mapping[str, Found], rates: Found | None) -> str:
-    first = next(each for name, each in found.items() if name in ON_GPU)
+    first = next((each for name, each in found.items() if name in ON_GPU), None)
+    if first is None:
+        return f"### {file.stem}"
     versions = ", ".join(f"{name} {first['versions'][name]}" for name in ("python", "torch"))
     commits = ", ".join(sorted({f"{each['git_commit']}"[:12] for each in found.values()}))
     head = f"### {first['device']}, {file.stem[:10]}"
@@ -500,13 +502,19 @@ def main() -> None:
     parser.add_argument("do", nargs="?", choices=["measure", "gpu"])
     parser.add_argument("--only", nargs="+", choices=[*EVERY, *ON_GPU], metavar="NAME")
     options = parser.parse_args()
+    there = ON_GPU.keys() | {ACCURACY} if options.do == "gpu" else set(EVERY)
+    if wrong := set(options.only or ()) - there:
+        parser.error(f"{min(wrong)}: not one of {', '.join(sorted(there))}")
     if options.do == "measure":
         spin_briefly()
         measure(options.only or EVERY)
     if options.do == "gpu":
         import torch
 
-        name = next(gpu for gpu in GPUS if gpu in torch.cuda.get_device_name())
+        card = torch.cuda.get_device_name()
+        name = next((gpu for gpu in GPUS if gpu in card), None)
+        if name is None:
+            parser.error(f"{card}: its data sheet is not among GPUS")
         measure(options.only or [*ON_GPU, ACCURACY], name)
     PAGE.write_text(page())
     print(f"written: {PAGE.relative_to(ROOT)}")

@@ -178,7 +178,8 @@ class GAC(Encoder):
         if kernels is not None and kernels.gates(current, self.lif, self.T):
             return kernels.gate(current, spatial, temporal, self.lif)
         spikes = self.lif(current.expand(self.T, *current.shape))
-        return torch.sigmoid(temporal[:, :, None, None, None] * spatial) * spikes
+        # Of the current's type: under autocast the weights of the steps are float32.
+        return (torch.sigmoid(temporal[:, :, None, None, None] * spatial) * spikes).to(current.dtype)
 
     def layer_inputs(self) -> dict[str, LayerInput]:
         """The gate reads real values; `products` are its two multiplications."""

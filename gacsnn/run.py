@@ -75,7 +75,8 @@ def check_job(config: Config, overridden: Collection[str] | None) -> None:
     """
     config, _ = check(config, overridden)
     named = config.checkpoint is not None or config.resume is not None
-    if config.task.name in OF_NETWORKS and (named or config.hardware.device == "cuda" or large_for_gpu(config)):
+    gpu = config.hardware.device == "cuda" or config.hardware.cuda_graphs is True
+    if config.task.name in OF_NETWORKS and (named or gpu or large_for_gpu(config)):
         imported("gacsnn.tasks.ahead").check(config)
 
 

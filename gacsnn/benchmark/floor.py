@@ -6,6 +6,7 @@ Neither what lies between them nor the optimizer is counted.
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,15 +50,17 @@ class Floor:
             x.grad = None
             layer.zero_grad(set_to_none=True)
 
-    def capture(self) -> Callable[[], object]:
-        """The step as a CUDA graph, in which the host's time for each operation is not counted."""
+    def capture(self, pool: Any) -> Callable[[], object]:
+        """The step as a CUDA graph, in which the host's time for each operation is not counted. `pool`: memory of graphs, whose
+        results nobody reads and which run one at a time.
+        """
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             self.step()  # libraries make ready what cannot be made in a graph
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=pool):
             self.step()
         return graph.replay
 

@@ -42,10 +42,10 @@ class Path:
         self.scaler = machine.scaler()
         self.graphs: Graphs | None = None
 
-    def capture(self, options: Hardware) -> None:
-        """Take CUDA graphs in training, where a run would."""
+    def capture(self, options: Hardware, beside: float) -> None:
+        """Take CUDA graphs in training, where a run would; `beside`: the memory of the other paths, as a part of this one's."""
         count, _, *size = self.images.shape
-        self.graphs = captured(self.network, self.machine, options, 1, (count, *size), 0)
+        self.graphs = captured(self.network, self.machine, options, (count, *size), beside)
 
     def logits(self, images: Tensor) -> Tensor:
         with self.machine.autocast():

@@ -107,7 +107,8 @@ def overrides_of(sweep: "Sweep", trial: optuna.Trial | FrozenTrial) -> list[str]
     if trial.user_attrs.get(REMEDY) != "parts":
         return overrides
     config = sweep.compose(overrides)
-    return [*overrides, in_parts(config.hardware.accumulate, config.batch_size)]
+    graphs = ["hardware.cuda_graphs=auto"] if config.hardware.cuda_graphs is True else []  # which take no parts
+    return [*overrides, in_parts(config.hardware.accumulate, config.batch_size), *graphs]
 
 
 def has_begun(run: Path) -> bool:

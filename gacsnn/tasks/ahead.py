@@ -8,15 +8,19 @@ from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Train
 from gacsnn.errors import InputError, other_steps
 from gacsnn.runtime.console import hush
-from gacsnn.runtime.device import check_device
+from gacsnn.runtime.device import check_device, on_gpu
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.tasks.experiment import check_gpu_memory
-from gacsnn.training import checkpoint
+from gacsnn.training import checkpoint, graphs
 
 
 def check(config: Config) -> None:
     """Raises InputError for what a run of this config would begin with. Nothing is written or kept."""
-    check_device(config.hardware)
+    options = config.hardware
+    check_device(options)
+    graphs.check(
+        "cuda" if on_gpu(options) else "cpu", options.processes if isinstance(options.processes, int) else 1, options
+    )
     check_gpu_memory(config)
     with hush(True):  # the run itself says which checkpoint it goes on from
         check_weights(config)

@@ -89,9 +89,12 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
     rounds = config.task.rounds
     counted: dict[str, dict[str, int]] = {path: asdict(each.counted()) for path, each in paths.items()}
     counted |= {path: {"flops": each.flops()} for path, each in floors.items()}
-    paths["auto"].capture(config.hardware)
-    graphs = paths["auto"].graphs is not None
-    floor_steps = {path: each.capture() if graphs else each.step for path, each in floors.items()}
+    peaks = {path: max(1, counted[path]["peak"]) for path in paths}
+    paths["auto"].capture(config.hardware, max(peaks.values()) / peaks["auto"])
+    floor_steps = {path: each.step for path, each in floors.items()}
+    if paths["auto"].graphs is not None:
+        pool = torch.cuda.graph_pool_handle()
+        floor_steps = {path: each.capture(pool) for path, each in floors.items()}
     train = seconds(
         {**{path: each.step for path, each in paths.items()}, **floor_steps},
         rounds, config.batch_size, machine.device, "training steps",

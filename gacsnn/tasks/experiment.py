@@ -86,7 +86,7 @@ def prepare(config: Config) -> Experiment:
     """
     machine = prepare_machine(config.hardware)
     kernels = kernels_for(machine, config.hardware)
-    graphs.check(machine, config.hardware)
+    graphs.check(machine.device.type, machine.group.size, config.hardware)
     check_gpu_memory(config)
     if getattr(config.dataset, "download", False):
         machine.group.share(lambda: load_splits(config.dataset) and None)  # one fetches, then all read

@@ -15,7 +15,7 @@ from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.tasks.experiment import Experiment, prepare
 from gacsnn.training.memory import USABLE, fitting_parts, step_memory
 from gacsnn.training.metrics import evaluate
-from gacsnn.training.trainer import Trainer, capture
+from gacsnn.training.trainer import Trainer, capture, release
 
 # Steps that are timed, after one that is not; fewer, when they take this many seconds.
 STEPS, SECONDS = 8, 5.0
@@ -65,6 +65,7 @@ def timed(experiment: Experiment, prepared: float, parts: int) -> Result:
     trainer = Trainer(experiment.model, config, machine, experiment.normalise, len(splits.train))
     capture(trainer, experiment.image_size(), parts)
     step = step_seconds(trainer, experiment)
+    release(trainer)
     held_out = splits.for_evaluation("test")
     assert held_out is not None
     with experiment.loader(held_out.limited(2 * config.batch_size)) as loader:

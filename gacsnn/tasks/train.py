@@ -23,7 +23,7 @@ from gacsnn.training.loop import train
 from gacsnn.training.memory import fitting_parts, gpu_memory_errors
 from gacsnn.training.metrics import Score, evaluate
 from gacsnn.training.saving import find_best, go_back
-from gacsnn.training.trainer import Trainer, TrainState, capture
+from gacsnn.training.trainer import Trainer, TrainState, capture, release
 from gacsnn.weights import load_weights
 
 
@@ -155,6 +155,8 @@ def fit(
         raise
     except DivergenceError as error:
         raise DivergenceError(f"{error}; {what_is_kept(run_dir)}; a smaller optimizer.lr may help") from None
+    finally:
+        release(trainer)
     return finish(trainer, experiment, run_dir, overridden)
 
 

@@ -125,6 +125,11 @@ def fitting_parts(
 SAID = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
+def is_of_memory(error: RuntimeError) -> bool:
+    """Whether it says that a GPU's memory is at an end."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in SAID)
+
+
 @contextmanager
 def gpu_memory_errors(config: Config, kept: Callable[[], str] | None = None) -> Iterator[None]:
     """A GPU that has too little memory for what is done within: one line that says what to do, and what is `kept`.
@@ -135,8 +140,8 @@ def gpu_memory_errors(config: Config, kept: Callable[[], str] | None = None) -> 
     try:
         yield
         return
-    except RuntimeError as error:  # torch.OutOfMemoryError is one
-        if not isinstance(error, torch.OutOfMemoryError) and not any(words in str(error) for words in SAID):
+    except RuntimeError as error:
+        if not is_of_memory(error):
             raise
     parts, kept = config.hardware.accumulate, kept or (lambda: "")
     trains = isinstance(config.task, Train)

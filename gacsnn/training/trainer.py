@@ -21,7 +21,7 @@ from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
 from gacsnn.runtime.device import Machine
 from gacsnn.training import checkpoint
-from gacsnn.training.graphs import Graphs, captured
+from gacsnn.training.graphs import VALIDATION, Graphs, captured, make_room
 from gacsnn.training.losses import Loss, make_loss
 from gacsnn.training.optim import load_optimizer, make_optimizer, make_scheduler
 from gacsnn.training.parallel import together
@@ -245,10 +245,20 @@ def capture(trainer: Trainer, size: tuple[int, int], parts: int) -> None:
     Raises:
         InputError: when they are asked for by name, and cannot be had.
     """
-    count, images = trainer.config.batch_size, trainer.images
-    if trainer.state.keyed and count <= images:
-        options = trainer.config.hardware
-        trainer.graphs = captured(trainer.model, trainer.machine, options, parts, (count, *size), images % count)
+    count, images, why = trainer.config.batch_size, trainer.images, None
+    if not trainer.state.keyed:
+        why = "the random numbers of a run that an older version began are not those of its images"
+    elif count > images:
+        why = "an epoch has less than one batch"
+    options, beside = trainer.config.hardware, max(VALIDATION, images % count / count)
+    trainer.graphs = captured(trainer.model, trainer.machine, options, (count, *size), beside, parts, why)
+
+
+def release(trainer: Trainer) -> None:
+    """Give back what graphs hold of the GPU's memory; torch's own parts of one refer to each other."""
+    if trainer.graphs is not None:
+        trainer.graphs = None
+        make_room()
 
 
 def logits_of(trainer: Trainer, images: Tensor, keys: Tensor) -> Tensor:

@@ -54,6 +54,9 @@ def test_a_wrong_value_in_a_grid_is_one_line_too(launch: Launch) -> None:
 def test_cuda_where_there_is_none(launch: Launch, tmp_path: Path) -> None:
     for many in ((), ("-m", "T=1,2"), ("-m", "sweeps=t_lr"), ("-m", "sweeps=t_lr", "hydra.sweeper.n_jobs=2")):
         assert "hardware=cuda: PyTorch finds no CUDA device here" in refused(launch, tmp_path, *many, "hardware=cuda")
+    for many in ((), ("-m", "T=1,2"), ("-m", "sweeps=t_lr")):
+        said = refused(launch, tmp_path, *many, "hardware.cuda_graphs=true")
+        assert "hardware.cuda_graphs=true: there is no GPU; hardware.cuda_graphs=auto does without" in said
 
 
 def test_a_run_directory_that_holds_a_run_or_cannot_be_written(launch: Launch, tmp_path: Path) -> None:

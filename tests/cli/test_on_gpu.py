@@ -62,7 +62,7 @@ def test_what_a_graph_cannot_do_is_done_without(launch: Launch, monkeypatch: pyt
     monkeypatch.setattr(Head, "forward", lambda self, x: whole(self, x) * float(x.sum().sign().abs() >= 0))
     said = launch(*ON_GPU, "output_dir=run")
     assert said.code == 0, said.err
-    assert "hardware.cuda_graphs=auto: none, because the network waits for the GPU" in said.out + said.err
+    assert "hardware.cuda_graphs=auto: none, because the network does what a graph cannot" in said.out + said.err
     said = launch(*ON_GPU, "hardware.cuda_graphs=true", "output_dir=other")
     assert (said.code, said.err.count("\n")) == (2, 1)
 
