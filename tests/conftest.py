@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now lives to the end: the collections that follow, one a trial among them, need not look at it.
-
-    With torch, Hydra and all tests imported they took a fifth of a sweep's time.
-    """
+    """What is imported by now lives to the end: the collections that follow, one a trial among them, need not look at it."""
     gc.collect()
     gc.freeze()
 

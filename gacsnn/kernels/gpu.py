@@ -279,7 +279,7 @@ def gate(current: Tensor, spatial: Tensor, temporal: Tensor, neuron: LIF) -> Ten
     """
     x, a, walk = images(current, spatial, TILE)
     T, step = len(temporal), x.numel()
-    out = torch.empty_strided((T, *x.shape), (step, *x.stride()), dtype=x.dtype, device=x.device)
+    out = like(x.expand(T, *x.shape))
     if step:
         constants = {"decay": neuron.decay, "threshold": neuron.threshold}
         start(gpu_kernels.gate, programs(walk), x, a, temporal.contiguous(), out, T=T, step=step, **constants, **walk)
@@ -295,14 +295,12 @@ def gate_backward(
     of_current, of_spatial = torch.empty_like(x), torch.empty_like(x)
     if x.numel() == 0:
         return of_current, of_spatial, torch.zeros_like(temporal)
-    wanted = (x.numel(), *x.stride())
-    if g.stride() != wanted or g.dtype != x.dtype:
-        g = torch.empty_strided(g.shape, wanted, dtype=x.dtype, device=x.device).copy_(g)
+    given = in_order_of(x.expand(g.shape), g)
     exact = torch.promote_types(x.dtype, torch.float32)
     parts = torch.empty(triton.cdiv(walk["P"], walk["BLOCK"]), T, len(x), dtype=exact, device=x.device)
     width = neuron.surrogate_width
     start(
-        gpu_kernels.gate_backward, programs(walk), x, a, temporal.contiguous(), g, of_current, of_spatial, parts,
+        gpu_kernels.gate_backward, programs(walk), x, a, temporal.contiguous(), given, of_current, of_spatial, parts,
         step=x.numel(), decay=neuron.decay, threshold=neuron.threshold, inverse=1 / width, half=width / 2,
         TRIANGLE=neuron.surrogate == "triangle", DETACHED=neuron.detach_reset, KEPT=T, **walk,
     )  # fmt: skip

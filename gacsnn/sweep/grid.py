@@ -66,6 +66,7 @@ class GridSweeper(BasicSweeper):
         assert self.config is not None
         compose = composer(self.hydra_context.config_loader, self.config)
         taken: dict[str, int] = {}
+        config: Config | None = None
         for number, job in enumerate(jobs):
             try:
                 config = compose(job)
@@ -87,7 +88,8 @@ class GridSweeper(BasicSweeper):
                     raise
                 which = " ".join(each for each in job if each.partition("=")[0] in swept)
                 raise InputError(f"{error} (job {number} of the grid: {which})") from None
-        return compose(jobs[-1])
+        assert config is not None
+        return config
 
     def folder_of(self, folder: Path, number: int) -> str | None:
         """Where a job writes, where nothing else is asked for; None where only Hydra can tell."""

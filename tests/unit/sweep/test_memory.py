@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from gacsnn.sweep.claims import claim, finish_early, reap_dead
+from gacsnn.sweep.jobs import overrides_of
 from gacsnn.sweep.memory import OUT_OF_MEMORY, give_back, in_parts, next_remedy, room, tried
 from gacsnn.sweep.storage import open_study
 
@@ -29,6 +31,18 @@ def test_each_remedy_has_its_turn() -> None:
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (3, 6), (20, 32), ("auto", 16)])
 def test_a_batch_is_cut_into_more_parts(before: int | str, after: int) -> None:
     assert in_parts(before, 32) == f"hardware.accumulate={after}"
+
+
+@pytest.mark.parametrize("graphs", [True, "auto"])
+def test_graphs_that_were_asked_for_give_way_to_parts(graphs: bool | str) -> None:
+    hardware = SimpleNamespace(accumulate=1, cuda_graphs=graphs)
+    search = SimpleNamespace(overrides=lambda _params: ["T=4"])
+    sweep: Any = SimpleNamespace(
+        search=search, compose=lambda _overrides: SimpleNamespace(hardware=hardware, batch_size=32)
+    )
+    trial = optuna.trial.create_trial(value=0.0, user_attrs={"remedy": "parts"})
+    more = ["hardware.cuda_graphs=auto"] if graphs is True else []
+    assert overrides_of(sweep, trial) == ["T=4", "hardware.accumulate=4", *more]
 
 
 def test_a_retry_that_is_killed_keeps_its_remedy() -> None:
