@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import log, speak
-from gacsnn.sweep.compose import composer
+from gacsnn.sweep.compose import composer, merge_overrides
 from gacsnn.sweep.trial import AUTO, Check, as_job, check_folder, check_job, unwritable
 
 # Runs of a plain grid, all of which are composed before the first.
@@ -42,7 +42,9 @@ class GridSweeper(BasicSweeper):
         speak()
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        arguments = merge_overrides(self.params, arguments)
+        self.params = {}  # which Hydra's own sweeper would merge in again
+        overrides = parser.parse_overrides(arguments)
         check_ranges(overrides)
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
         swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}

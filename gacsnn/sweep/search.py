@@ -12,7 +12,7 @@ from gacsnn.config.messages import validate
 from gacsnn.config.saved import to_dict
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-from gacsnn.sweep.compose import Compose
+from gacsnn.sweep.compose import Compose, merge_overrides
 from gacsnn.sweep.confirmed import CANDIDATE
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import SEARCH_OF, endpoints
@@ -40,13 +40,10 @@ def read_search(options: SweepOptions, arguments: Sequence[str]) -> Search:
     Raises:
         InputError: when nothing is searched, or a range is none.
     """
-    params = [f"{key}={value}" for key, value in options.params.items()]
     try:
-        space, fixed, deletions = create_params_from_overrides([*params, *arguments])
+        space, fixed, deletions = create_params_from_overrides(merge_overrides(options.params, arguments))
     except (ValueError, AssertionError, NotImplementedError) as error:
         raise InputError(f"hydra.sweeper.params: {error}") from None
-    for name in fixed:
-        space.pop(name, None)
     if not space:
         raise InputError("hydra.sweeper.params: nothing is searched; give at least one, such as T: choice(2, 4)")
     test = [] if options.test == "all" else ["task.test=false"]

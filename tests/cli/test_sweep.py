@@ -488,6 +488,29 @@ def test_a_postgresql_server_is_shared_and_survives_kills(tmp_path: Path, postgr
 
 
 @pytest.mark.slow
+def test_range_on_the_command_line_over_a_fixed_value_of_the_saved_sweep_is_searched(
+    launch: Launch, tmp_path: Path
+) -> None:
+    (tmp_path / "conf" / "sweeps").mkdir(parents=True)
+    (tmp_path / "conf" / "sweeps" / "mine.yaml").write_text(
+        """# @package _global_
+defaults:
+  - override /hydra/sweeper: study
+  - override /hydra/sweeper/sampler: grid
+hydra:
+  sweeper: {study_name: mine, n_trials: 6, test: none, params: {T: "choice(1, 2)", batch_size: 16}}
+  sweep: {dir: mine}
+"""
+    )
+    command = ("--config-dir", "conf", "-m", "sweeps=mine", *SMALL, "max_steps=1")
+    assert launch(*command, "batch_size=8,32").code == 0
+    assert [trial.params for trial in load(tmp_path / "mine").trials] == [
+        {"T": T, "batch_size": size} for T in (1, 2) for size in (8, 32)
+    ]
+    code, _, err = launch(*command, "batch_size=8")
+    assert (code, "the trials of this study are of another kind" in err) == (2, True), "a study keeps its search space"
+
+
 def test_a_journal_file_serves_as_storage(launch: Launch, tmp_path: Path) -> None:
     said = launch("-m", *SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweeper.storage=journal:trials.log")
     assert said.code == 0, said.err
