@@ -6,7 +6,8 @@ through Hydra's launcher as a complete run in `<hydra.sweep.dir>/<number of the 
 
 The loop                                         The study
 plugin      what Hydra calls                     storage     in Optuna's storage
-options     `hydra.sweeper` and its checks       leases      whose trial is whose, and who is dead
+options     `hydra.sweeper` and its checks       journal     its file, with cut lines and stale locks
+                                                 leases      whose trial is whose, and who is dead
 objectives  what can be searched for             claims      which trial is next
 search      search space -> configs              succession  what a retry takes over of a run
 points      its ends, and a grid's points        patient     a storage that may be away

@@ -17,6 +17,7 @@ from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import slurm
+from gacsnn.sweep.about import file_of
 from gacsnn.sweep.budget import is_spent
 from gacsnn.sweep.claims import reap_dead
 from gacsnn.sweep.conclude import untested
@@ -44,8 +45,8 @@ def check_shared(folder: Path, storage: str | None) -> None:
         InputError: when it does not.
     """
     files = {"hydra.sweep.dir": folder / "study.json"}
-    if storage is not None and storage.startswith("sqlite:///"):
-        files["hydra.sweeper.storage"] = Path(storage.removeprefix("sqlite:///"))
+    if storage is not None and (file := file_of(storage)) is not None:
+        files["hydra.sweeper.storage"] = file
     for option, file in files.items():
         if not file.exists():
             raise InputError(

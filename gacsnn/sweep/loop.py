@@ -17,7 +17,7 @@ from gacsnn.config.schema import Config, Train
 from gacsnn.errors import InputError, StorageError, SweepError, TakenOverError
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
-from gacsnn.sweep.about import check_database, is_begun, storage_beside, write_about
+from gacsnn.sweep.about import check_database, check_new, is_begun, storage_beside, write_about, written_storage
 from gacsnn.sweep.budget import is_spent, refused
 from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early, is_taken_up_again
 from gacsnn.sweep.compose import Compose
@@ -118,6 +118,8 @@ class Sweep:
         begun = not made and is_begun(self.folder, self.name)
         if begun:
             check_database(url, writes=True)
+        elif not made:
+            check_new(url)
         storage = open_storage(url, options.storage_patience_seconds, wait=made)
         if begun:
             stored_study(self.name, storage, url, f"hydra.sweep.dir={self.folder}")
@@ -127,7 +129,11 @@ class Sweep:
         keep_rungs(self.study, options.rungs)
         if not made and self.study.user_attrs.get(ASKED) != self.n_trials:
             self.study.set_user_attr(ASKED, self.n_trials)
-        about = {"study": self.name, "storage": options.storage, "objectives": options.objectives}
+        about = {
+            "study": self.name,
+            "storage": written_storage(options.storage, self.folder),
+            "objectives": options.objectives,
+        }
         about |= {"confirms": options.confirms} if options.confirms else {}
         if self.claims and "claims" not in self.study.user_attrs:
             self.study.set_user_attr("claims", to_plain(self.claims))

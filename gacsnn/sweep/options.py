@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from gacsnn.config.schema import LARGEST, Count, NotNegative, Positive, Processors
 from gacsnn.errors import InputError, nearest
+from gacsnn.sweep.about import absolute_storage
 from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
 from gacsnn.sweep.rungs import Rungs
 
@@ -194,7 +195,7 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
         raise InputError("hydra/sweeper/pruner: trials with several objectives cannot be pruned; use pruner=none")
     check_repeats(given)
     check_trials_from(given)
-    same = ("n_trials", "n_jobs", "sampler", "pruner", "storage", "study_name", "test", "retry", "verbose", "reuse")
+    same = ("n_trials", "n_jobs", "sampler", "pruner", "study_name", "test", "retry", "verbose", "reuse")
     numbers = (
         *("max_failure_rate", "max_retries", "lease_seconds", "storage_patience_seconds"),
         *("budget_hours", "budget_gpu_hours", "repeats"),
@@ -202,6 +203,7 @@ def read_options(given: Mapping[str, Any]) -> SweepOptions:
     return SweepOptions(
         **{name: given[name] for name in (*same, *numbers)},
         params=dict(given["params"] or {}),
+        storage=absolute_storage(given["storage"]),
         rungs=read_rungs(given, objectives),
         trials_from=list(given["trials_from"] or []),
         claim=plain(given["claim"]),

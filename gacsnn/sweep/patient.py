@@ -42,6 +42,11 @@ def impatient() -> Iterator[None]:
         _thread.impatient = False
 
 
+def is_hurried() -> bool:
+    """Return whether this thread should not wait: a signal asks for the end, or the caller is `impatient`."""
+    return getattr(_thread, "impatient", False) or stop_requested()
+
+
 class Absence:
     """Since when a storage has been away, and when it came back, by our clock; several threads see the same."""
 
@@ -76,8 +81,7 @@ class Absence:
     def wait(self, reason: str, begun: float) -> None:
         """A moment, after a try to do what was begun at that time by our clock. Raises StorageError when it is too long ago."""
         self.seen(reason)
-        hurried = getattr(_thread, "impatient", False) or stop_requested()
-        if hurried or time.monotonic() - begun >= self.patience:
+        if is_hurried() or time.monotonic() - begun >= self.patience:
             raise StorageError(f"{self.name} is away ({reason}); the same command goes on when it is back")
         until = time.monotonic() + BETWEEN_TRIES
         while time.monotonic() < until:

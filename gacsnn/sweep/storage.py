@@ -1,5 +1,6 @@
 """A study in Optuna's storage: opened, or made where there is none."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,16 +9,17 @@ from typing import Any, TypeVar
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import QueuePool
 
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
 from gacsnn.errors import GacsnnError, InputError, StorageError
-from gacsnn.sweep.about import check_database, file_of, read_about, storage_of
+from gacsnn.sweep.about import check_database, file_of, has_query, is_made, read_about, storage_of
 from gacsnn.sweep.claims import TAKEN_FROM
+from gacsnn.sweep.journal import Journal
 from gacsnn.sweep.objectives import DirectionName
 from gacsnn.sweep.patient import Absence, PatientStorage, is_away
 from gacsnn.sweep.points import in_words
@@ -58,17 +60,26 @@ def open_storage(url: str, patience: float = 0.0, wait: bool = False) -> Patient
 
 
 def connect(url: str, patience: float) -> BaseStorage:
+    file = file_of(url)
+    if file is None:
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     if url.startswith("journal:"):
-        return JournalStorage(JournalFileBackend(str(file_of(url))))
-    if url.startswith("sqlite:///"):
-        # Seconds that SQLite itself waits for a lock. Ctrl-C is not heard meanwhile; who is patient asks again.
-        timeout = min(patience, 10.0) or 100.0
-        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": timeout}})
-    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        return JournalStorage(Journal(file.absolute()))
+    # Seconds that SQLite itself waits for a lock. Ctrl-C is not heard meanwhile; who is patient asks again.
+    options: dict[str, Any] = {"timeout": min(patience, 10.0) or 100.0}
+    made = is_made(file)  # a study of another version gets no new tables before Optuna refuses it
+    if has_query(url):
+        return RDBStorage(url, engine_kwargs={"connect_args": options}, skip_table_creation=made)
+    # SQLAlchemy would read a ? or % in the path as a part of a URL, and Optuna a {.
+    place, options = str(file.absolute()), {**options, "check_same_thread": False}
+    pooled = {"poolclass": QueuePool, "creator": lambda: sqlite3.connect(place, **options)}
+    return RDBStorage("sqlite://", engine_kwargs=pooled, skip_table_creation=made)
 
 
 def shown(url: str) -> str:
     """A URL without its password."""
+    if file_of(url) is not None:
+        return url
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:

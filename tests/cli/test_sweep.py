@@ -487,7 +487,6 @@ def test_a_postgresql_server_is_shared_and_survives_kills(tmp_path: Path, postgr
     check_whole(tmp_path, 6)
 
 
-@pytest.mark.slow
 def test_range_on_the_command_line_over_a_fixed_value_of_the_saved_sweep_is_searched(
     launch: Launch, tmp_path: Path
 ) -> None:
@@ -511,6 +510,7 @@ hydra:
     assert (code, "the trials of this study are of another kind" in err) == (2, True), "a study keeps its search space"
 
 
+@pytest.mark.slow
 def test_a_journal_file_serves_as_storage(launch: Launch, tmp_path: Path) -> None:
     said = launch("-m", *SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweeper.storage=journal:trials.log")
     assert said.code == 0, said.err
