@@ -35,6 +35,7 @@ from gacsnn.tasks.experiment import (
 )
 from gacsnn.trained import network_of
 from gacsnn.training.memory import gpu_memory_errors
+from gacsnn.training.smallest_batch import check_smallest_batch
 
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:
@@ -67,6 +68,7 @@ def measured(config: Config, machine: Machine) -> tuple[list[dict[str, Any]], st
     torch.manual_seed(config.seed)
     classes, side = classes_of(config.dataset), max(8, side_of(config.dataset))
     model = network_of(config, classes).to(machine.device, machine.dtype)
+    check_smallest_batch(model, config, config.batch_size, 1, lambda: (side, side))
     machine = replace(machine, memory_format=memory_format(machine, config.hardware, kernels, model))
     images = torch.rand(config.batch_size, 3, side, side, dtype=machine.dtype).to(machine.device)
     labels = torch.randint(classes, (config.batch_size,)).to(machine.device)

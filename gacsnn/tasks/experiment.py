@@ -11,7 +11,7 @@ from torch import nn
 
 from gacsnn.config.merge import ARCHITECTURE, differences, sections
 from gacsnn.config.saved import from_saved
-from gacsnn.config.schema import Config, Hardware
+from gacsnn.config.schema import Config, Hardware, Train
 from gacsnn.data import load_splits
 from gacsnn.data.images import Images
 from gacsnn.data.loader import Loader, batches
@@ -29,6 +29,7 @@ from gacsnn.runtime.run_dir import RunDirectory, check_new_directory, make_direc
 from gacsnn.tasks import least
 from gacsnn.trained import network_of, normalisation_of
 from gacsnn.training import graphs
+from gacsnn.training.smallest_batch import check_smallest_batch
 from gacsnn.weights import load_state, load_weights
 
 
@@ -82,7 +83,8 @@ def prepare(config: Config) -> Experiment:
     """Read the data, build the network. The config comes back with mean and std as measured.
 
     Raises:
-        InputError: when there is no such device, a GPU has less memory than the least, or the data is missing or damaged.
+        InputError: when there is no such device, a GPU has less memory than the least, the data is missing or damaged, or
+            a training has a batch that a batch norm cannot normalise.
     """
     machine = prepare_machine(config.hardware)
     kernels = kernels_for(machine, config.hardware)
@@ -100,7 +102,10 @@ def prepare(config: Config) -> Experiment:
     model = model.to(machine.device, machine.dtype).to(memory_format=machine.memory_format)
     model.use(kernels)
     normalise = Normalise(*normalisation_of(config, splits.mean, splits.std), machine)
-    return Experiment(config, machine, splits, model, normalise, "plain" if kernels is None else "fused")
+    experiment = Experiment(config, machine, splits, model, normalise, "plain" if kernels is None else "fused")
+    if isinstance(config.task, Train):
+        check_smallest_batch(model, config, len(splits.train), machine.group.size, experiment.image_size)
+    return experiment
 
 
 def kernels_for(machine: Machine, options: Hardware) -> Fused | None:

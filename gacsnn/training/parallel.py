@@ -8,27 +8,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gacsnn.batchnorm import synchronise
 from gacsnn.config.schema import Config
-from gacsnn.errors import InputError
 from gacsnn.runtime.group import Group
 
 
-def together(model: nn.Module, config: Config, group: Group, images: int) -> nn.Module:
-    """The model, or this process's part of what several do with epochs of so many images.
-
-    Raises:
-        InputError: when a process would have no image of an epoch's last batch for a batch norm of its own.
-    """
+def together(model: nn.Module, config: Config, group: Group) -> nn.Module:
+    """Return the model of one process alone, or the model inside torch's DDP."""
     if group.size == 1:
         return model
-    synchronised, size = config.hardware.sync_batchnorm, config.batch_size
-    least = min(size, images % size or size)
+    synchronised = config.hardware.sync_batchnorm
     if synchronised:
         synchronise(model)
-    elif least < group.size:
-        raise InputError(
-            f"hardware.sync_batchnorm=false: an epoch's last batch has {least} images for {group.size} processes, and each "
-            "needs one; take hardware.sync_batchnorm=true or another batch_size"
-        )
     # Synchronised buffers are the same everywhere. The option's name depends on torch's version.
     names = signature(DistributedDataParallel).parameters
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"

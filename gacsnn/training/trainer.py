@@ -104,7 +104,7 @@ class Trainer:
         self.group = machine.group
         self.normalise = normalise
         self.images = images
-        self.network = together(model, config, self.group, images)
+        self.network = together(model, config, self.group)
         self.optimizer = make_optimizer(model, config.optimizer, fused=model.kernels is not None)
         self.steps_per_epoch = -(-images // config.batch_size)
         self.scheduler = make_scheduler(self.optimizer, config.scheduler, config.epochs, self.steps_per_epoch)
