@@ -226,7 +226,7 @@ METRICS = (
     Fault(
         "a mean of batches' means",
         "gacsnn/training/metrics.py",
-        "loss = math.fsum(value for there in everywhere for value in there.tolist()) / count",
+        "loss = sum_of(value for there in everywhere for value in there.tolist()) / count",
         "loss = math.fsum(each.mean().item() for each in losses) / len(losses)",
         (f"{TRAINING}/test_metrics.py",),
     ),

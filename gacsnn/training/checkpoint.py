@@ -18,12 +18,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from gacsnn.config.names import renamed
 from gacsnn.config.saved import check_schema
 from gacsnn.errors import GacsnnError, InputError
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import check_file, write_whole
+from gacsnn.weights import fault_of
 
 FORMAT = "gacsnn-1"
 
@@ -34,8 +36,8 @@ SEAL_LENGTH = len(SEAL) + 64
 # What each checkpoint of ours holds.
 KEYS: dict[str, type] = {"model": dict, "train_state": dict, "config": dict, "classes": list}
 
-# Under which key other programs keep the state dict in a larger dictionary.
-WRAPPERS = ("state_dict", "model", "net")
+# The usual keys of the state dict in another program's larger dictionary.
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 
 class DamagedError(InputError):
@@ -129,12 +131,33 @@ def read_any(path: Path) -> dict[str, Any]:
         if wrong := wrong_within(content):
             raise DamagedError(f"checkpoint={path}: this file is damaged: {wrong}")
         return content
-    for key in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
+    if (weights := find_weights(content)) is None:
         raise InputError(f"checkpoint={path}: this file holds no weights of a network")
-    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    tensors = {str(key): value for key, value in weights.items() if isinstance(value, Tensor)}
+    if found := first_fault(tensors):
+        raise InputError(f"checkpoint={path}: {found}")
+    return tensors
+
+
+def first_fault(weights: Mapping[str, Any]) -> str | None:
+    """Return the name and the fault of the first entry that cannot be a weight, or None."""
+    faults = ((name, fault_of(weight)) for name, weight in weights.items())
+    return next((f"{name} {fault}" for name, fault in faults if fault), None)
+
+
+def find_weights(content: Any, depth: int = 5) -> Mapping[Any, Any] | None:
+    """Return the dictionary with tensors in another program's file, at most `depth` dictionaries deep, or None.
+
+    Of several such dictionaries, such as the weights and their moving average, it is one under a usual key.
+    """
+    if not isinstance(content, Mapping) or not depth:
+        return None
+    if any(isinstance(value, Tensor) for value in content.values()):
+        return content
+    within = {key: find_weights(value, depth - 1) for key, value in content.items()}
+    found = {key: weights for key, weights in within.items() if weights is not None}
+    usual = [found[key] for key in WRAPPERS if key in found]
+    return next(iter(usual or (found.values() if len(found) == 1 else ())), None)
 
 
 def check_sums(path: Path, sealed: bool) -> None:
@@ -163,17 +186,10 @@ def wrong_within(content: Mapping[str, Any]) -> str | None:
     """What of a checkpoint's content no version wrote."""
     if not all(isinstance(name, str) for name in (*content["classes"], *content["config"])):
         return "names of classes and options should be texts"
-    for name, weight in content["model"].items():
-        if (
-            not isinstance(weight, Tensor)
-            or weight.layout is not torch.strided
-            or weight.is_meta
-            or weight.is_complex()
-        ):
-            return f"{name} should be a tensor of real numbers"
-        if ".running_" not in name and not weight.isfinite().all():  # such weights are not saved
-            return f"{name} is not finite"
-    return None
+    if found := first_fault(content["model"]):
+        return found
+    moments = (leaf for leaf in tree_leaves(content.get("optimizer")) if isinstance(leaf, Tensor))
+    return next((f"the optimizer's state {fault}" for fault in map(fault_of, moments) if fault), None)
 
 
 @contextmanager

@@ -210,10 +210,15 @@ def read_steps(steps: list[Step], trainer: Trainer) -> None:
 
 
 def check_weights(trainer: Trainer) -> None:
-    """Raise DivergenceError when a weight is not finite: the next loss would show it too late for the checkpoint."""
-    for name, parameter in trainer.model.named_parameters():
-        if not parameter.isfinite().all():
-            raise DivergenceError(f"the weights {name} are no longer finite at step {trainer.state.step}")
+    """Raise DivergenceError if a weight or a running statistic is not finite: the next loss would show it too late.
+
+    All processes raise it, also if one alone has batch statistics that are not finite.
+    """
+    tensors = trainer.model.state_dict().items()
+    wrong = next((name for name, tensor in tensors if not tensor.isfinite().all()), None)
+    if any(trainer.group.highest([wrong is not None])):
+        named = "of another process" if wrong is None else wrong
+        raise DivergenceError(f"the weights {named} are no longer finite at step {trainer.state.step}")
 
 
 def is_better(top1: float, loss: float, state: TrainState) -> bool:

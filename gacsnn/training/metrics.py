@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from gacsnn import draws
 from gacsnn.data.loader import Loader, batch_count, image_count, shares_of
 from gacsnn.data.normalise import Normalise
 from gacsnn.energy import firing_rates
+from gacsnn.errors import DivergenceError
 from gacsnn.runtime.console import Progress
 from gacsnn.runtime.device import Machine
 
@@ -45,6 +47,9 @@ def evaluate(
     Sums do not depend on how many processes share the images: counts are whole numbers, and the losses of all images are
     added up exactly. `by_key`: what an encoder draws belongs to the image, and not to what was drawn before. `by_class`: the
     score has a confusion matrix, too.
+
+    Raises:
+        DivergenceError: if the loss is not finite: the classes would be those of no number.
     """
     model.eval()
     started = time.perf_counter()
@@ -71,10 +76,22 @@ def evaluate(
     shares = [shares_of(batch_count(loader, batch), group.size) for batch in range(len(losses))]
     counts = [sum(of_process) for of_process in zip(*shares, strict=True)]
     everywhere = group.gathered(own, counts)
-    loss = math.fsum(value for there in everywhere for value in there.tolist()) / count
+    loss = sum_of(value for there in everywhere for value in there.tolist()) / count
+    if not math.isfinite(loss):
+        raise DivergenceError(
+            f"{description}: the mean loss of {count} images is {loss}, which says nothing of the network"
+        )
     confusion = counted(group.gathered(torch.cat(pairs), counts)) if by_class else None
     seconds = time.perf_counter() - started
     return Score(100 * top1 / count, 100 * top5 / count, loss, rates.mean(), count, seconds, rates.by_step(), confusion)
+
+
+def sum_of(values: Iterable[float]) -> float:
+    """Return the exact sum. It is NaN where infinities of both signs or an overflow leave none."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        return math.nan
 
 
 def counted(pairs: list[Tensor]) -> dict[tuple[int, int], int]:

@@ -25,6 +25,7 @@ from gacsnn.training.graphs import VALIDATION, Graphs, captured, make_room
 from gacsnn.training.losses import Loss, make_loss
 from gacsnn.training.optim import load_optimizer, make_optimizer, make_scheduler
 from gacsnn.training.parallel import together
+from gacsnn.weights import load_weights
 
 # What is drawn by (seed, epoch, batch), beside the order of the images.
 MIXING = 1
@@ -137,7 +138,7 @@ class Trainer:
         """
         part = partial(checkpoint.part, source)
         with part("model"):
-            self.model.load_state_dict(content["model"])
+            load_weights(self.model, content["model"], source)
         with part("optimizer"):
             load_optimizer(self.optimizer, content["optimizer"])
         with part("scheduler"):

@@ -10,6 +10,9 @@ import pytest
 import torch
 from program import TINY, Launch, read_metrics, read_result, start, wait_for, wait_for_epochs
 
+from gacsnn.models import SpikingResNet
+from gacsnn.training.trainer import Trainer
+
 
 def processes_of(group: int) -> list[str]:
     listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
@@ -124,3 +127,39 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     assert saved
     for file in saved:
         assert all(tensor.isfinite().all() for tensor in torch.load(file)["model"].values())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("running_var", "the weights encoder.stem.1.running_var are no longer finite"),
+        ("logits", "the mean loss of 32 images is nan"),
+    ],
+)
+def test_a_network_that_diverges_unnoticed_by_the_loss_never_becomes_the_best(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str, said: str
+) -> None:
+    step, forward = Trainer.step, SpikingResNet.forward
+
+    def spoiled_step(trainer: Trainer, *batch: torch.Tensor) -> object:
+        done = step(trainer, *batch)
+        if spoil == "running_var" and trainer.state.epoch == 1:
+            trainer.model.encoder.stem[1].running_var.fill_(torch.inf)
+        trainer.model.head.spoiled = spoil == "logits" and trainer.state.epoch == 1
+        return done
+
+    def spoiled_forward(model: SpikingResNet, images: torch.Tensor) -> torch.Tensor:
+        logits = forward(model, images)
+        return logits * torch.nan if getattr(model.head, "spoiled", False) and not model.training else logits
+
+    monkeypatch.setattr(Trainer, "step", spoiled_step)
+    monkeypatch.setattr(SpikingResNet, "forward", spoiled_forward)
+    code, _, err = launch(*TINY, "epochs=3", "output_dir=run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert said in err
+    assert "epoch 1 is saved" in err
+    for file in (tmp_path / "run" / "checkpoints").glob("*.pt"):
+        content = torch.load(file)
+        assert content["train_state"]["epoch"] == 1
+        assert all(tensor.isfinite().all() for tensor in content["model"].values())
+    assert "nan" not in (tmp_path / "run" / "metrics.jsonl").read_text().lower()

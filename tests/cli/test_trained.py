@@ -96,3 +96,22 @@ def test_a_bare_state_dict_of_ours_is_measured_and_trained_from(launch: Launch, 
     assert result["selected_by"] == "the user: FILE.pt, a bare state dict"
     assert launch(*TINY, "checkpoint=FILE.pt", "max_steps=1").code == 0
     assert "T is 2 there and 3 here" in refused(launch, tmp_path, *TINY, "checkpoint=FILE.pt", "T=3")
+
+
+@pytest.mark.parametrize("task", ["train", "evaluate", "energy"])
+def test_weights_from_another_tool_are_loaded_or_refused_in_every_task(
+    launch: Launch, tmp_path: Path, run: Path, task: str
+) -> None:
+    state = gacsnn.load(run).network.state_dict()
+    first = next(iter(state))
+    options = (*TINY, "neuron=imagenet", f"task={task}", "checkpoint=FILE.pt", "max_steps=1", "output_dir=new")
+    for faulty, said in ((state[first] * torch.nan, "is not finite"), (state[first].int(), "is of type int32")):
+        torch.save({f"module.{name}": faulty if name == first else state[name] for name in state}, tmp_path / "FILE.pt")
+        assert f": {'module.' * ('finite' in said)}{first} {said}" in refused(launch, tmp_path, *options)
+        with pytest.raises(InputError, match=said):
+            gacsnn.load(tmp_path / "FILE.pt", "resnet8", **SHAPE)
+    half = {f"_orig_mod.module.{name}": tensor.bfloat16() for name, tensor in state.items()}
+    torch.save({"weights": half, "epoch": 3}, tmp_path / "FILE.pt")
+    assert launch(*options).code == 0
+    loaded = gacsnn.load(tmp_path / "FILE.pt", "resnet8", **SHAPE).network.state_dict()
+    assert all(torch.equal(tensor, state[name].bfloat16().to(tensor.dtype)) for name, tensor in loaded.items())

@@ -1,6 +1,7 @@
 """Weights are put into a network whole, ours and the authors', or not at all with one line that says why."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from gacsnn import load_reference
 from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet
-from gacsnn.weights import load_weights, reference_names
+from gacsnn.weights import load_state, load_weights, reference_names
 
 
 def model() -> nn.Sequential:
@@ -22,7 +23,7 @@ def model() -> nn.Sequential:
 
 def weights() -> dict[str, Tensor]:
     torch.manual_seed(1)
-    return {name: torch.rand(tensor.shape) for name, tensor in model().state_dict().items()}
+    return {name: (9 * torch.rand(tensor.shape)).to(tensor.dtype) for name, tensor in model().state_dict().items()}
 
 
 def test_weights_are_loaded_by_name() -> None:
@@ -54,6 +55,81 @@ def test_weights_of_another_network_are_named_and_change_nothing(
     assert all(word in str(refused.value) for word in ["best.pt", *words])
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+def faulty(name: str, value: object) -> dict[str, object]:
+    return {**weights(), name: value}
+
+
+with warnings.catch_warnings(action="ignore"):  # torch deprecates quantised tensors; files hold them
+    QUANTISED = torch.quantize_per_tensor(torch.rand(3, 2), 0.1, 0, torch.qint8)
+FAULTS: dict[str, tuple[dict[str, object], str]] = {
+    "nan": (faulty("0.weight", torch.full((3, 2), torch.nan)), "0.weight is not finite"),
+    "infinite": (faulty("1.running_var", torch.tensor([1.0, 1.0, torch.inf])), "1.running_var is not finite"),
+    "beyond float32": (faulty("0.bias", torch.full((3,), 1e300, dtype=torch.float64)), "0.bias has numbers beyond"),
+    "integer": (
+        faulty("0.weight", torch.ones(3, 2, dtype=torch.int8)),
+        "0.weight is of type int8, and should be floating",
+    ),
+    "boolean": (
+        faulty("0.weight", torch.ones(3, 2, dtype=torch.bool)),
+        "0.weight is of type bool, and should be floating",
+    ),
+    "complex": (faulty("0.weight", torch.ones(3, 2, dtype=torch.complex64)), "0.weight is complex"),
+    "sparse": (faulty("0.weight", torch.eye(3)[:, :2].to_sparse()), "0.weight is sparse"),
+    "quantised": (faulty("0.weight", QUANTISED), "0.weight is quantised"),
+    "meta": (faulty("0.weight", torch.ones(3, 2, device="meta")), "0.weight is without values"),
+    "text": (faulty("0.weight", "x"), "0.weight is of type str, and should be a tensor"),
+    "half a count": (
+        faulty("1.num_batches_tracked", torch.tensor(1.5)),
+        "1.num_batches_tracked should be a whole number",
+    ),
+    "no count": (faulty("1.num_batches_tracked", torch.tensor(torch.nan)), "1.num_batches_tracked is not finite"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("prefix", ["", "module._orig_mod."])
+def test_weights_that_no_network_has_are_refused_and_change_nothing(
+    given: dict[str, object], said: str, prefix: str
+) -> None:
+    network = model()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(InputError) as refused:
+        load_weights(network, {prefix + name: value for name, value in given.items()}, "FILE")
+    assert str(refused.value).startswith(f"FILE: {said}")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2], ids=str
+)
+def test_weights_of_any_floating_point_type_are_converted_and_so_is_a_count(dtype: torch.dtype) -> None:
+    network, given = model(), {name: tensor.to(dtype) for name, tensor in weights().items()}
+    load_weights(network, given, "FILE")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, given[name].to(tensor.dtype)), name
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "net._orig_mod."]
+)
+def test_names_with_the_prefixes_of_training_tools_are_loaded(cases: Mapping[str, Case], prefix: str) -> None:
+    case = cases[CIFAR4]
+    for state in (case.state, ours(case)):
+        model = network(case)
+        load_state(model, {prefix + name: tensor for name, tensor in state.items()}, "FILE")
+        holds(model, ours(case))
+
+
+def test_names_of_submodules_that_were_compiled_are_loaded(cases: Mapping[str, Case]) -> None:
+    case = cases[CIFAR4]
+    state = {name.replace("stages.0.1.", "stages.0.1._orig_mod."): tensor for name, tensor in ours(case).items()}
+    assert state.keys() != ours(case).keys()
+    model = network(case)
+    load_state(model, state, "FILE")
+    holds(model, ours(case))
 
 
 # The authors' weights
@@ -205,6 +281,27 @@ def test_another_architecture_is_refused(
     cases: Mapping[str, Case], tag: str, other: dict[str, object], said: str
 ) -> None:
     assert said in fails(network(cases[tag], **other), cases[tag].state)
+
+
+@pytest.mark.parametrize("prefix", ["", "module._orig_mod."])
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda tensor: tensor * torch.nan, "is not finite"),
+        (lambda tensor: tensor.to(torch.complex64), "is complex"),
+        (lambda tensor: tensor.int(), "is of type int32"),
+        (lambda _tensor: 3, "is of type int, and should be a tensor"),
+    ],
+    ids=["nan", "complex", "integer", "number"],
+)
+def test_weights_of_the_authors_that_no_network_has_are_refused(
+    cases: Mapping[str, Case], prefix: str, make: Callable[[Tensor], object], fault: str
+) -> None:
+    case = cases[CIFAR4]
+    for key in ("encoder.stem.0.weight", "stages.1.0.bn2.running_var"):
+        names = reference_names(network(case))[key]
+        state = {prefix + name: make(tensor) if name in names else tensor for name, tensor in case.state.items()}
+        assert fails(network(case), state).startswith(f"FILE: {key} {fault}")  # type: ignore[arg-type]
 
 
 def test_an_empty_state_dict_is_refused(cases: Mapping[str, Case]) -> None:

@@ -6,6 +6,7 @@ import pickle
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,3 +159,54 @@ def test_wrappers_may_be_nested_and_other_entries_are_passed_over(tmp_path: Path
         model,
         {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in ours(cases[CIFAR4]).items()},
     )
+
+
+def test_weights_under_a_key_that_is_the_only_one_are_found(tmp_path: Path) -> None:
+    state = nn.Linear(2, 3).state_dict()
+    optimizer = torch.optim.Adam(nn.Linear(2, 3).parameters())
+    sum(p.sum() for p in optimizer.param_groups[0]["params"]).backward()
+    optimizer.step()
+    for content in (
+        {"weights": state, "optimizer": optimizer.state_dict(), "epoch": 3},
+        {"model_state_dict": state, "optimizer_state_dict": optimizer.state_dict()},
+        {"state_dict": state, "state_dict_ema": {name: tensor + 1 for name, tensor in state.items()}},
+    ):
+        torch.save(content, tmp_path / "FILE.pth")
+        read = read_any(tmp_path / "FILE.pth")
+        assert {name: tensor.tolist() for name, tensor in read.items()} == {
+            name: tensor.tolist() for name, tensor in state.items()
+        }
+    torch.save({"one": state, "other": state}, tmp_path / "FILE.pth")
+    with pytest.raises(InputError, match="holds no weights of a network"):
+        read_any(tmp_path / "FILE.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda content: content["model"].update(weight=torch.full((3, 2), torch.nan)), "weight is not finite"),
+        (lambda content: content["model"].update(running_var=torch.tensor(torch.inf)), "running_var is not finite"),
+        (
+            lambda content: content["optimizer"]["state"].update({0: {"exp_avg": torch.tensor(torch.nan)}}),
+            "optimizer's",
+        ),
+    ],
+    ids=["weight", "statistic", "optimizer"],
+)
+def test_a_checkpoint_with_numbers_that_are_not_finite_is_damaged(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    model = nn.Linear(2, 3)
+    content = {
+        "model": model.state_dict(),
+        "optimizer": torch.optim.Adam(model.parameters()).state_dict(),
+        "train_state": {},
+        "classes": ["a"],
+        "config": {},
+    }
+    checkpoint.save(tmp_path / "last.pt", content)
+    checkpoint.read(tmp_path / "last.pt")
+    change(content)
+    checkpoint.save(tmp_path / "last.pt", content)
+    with pytest.raises(checkpoint.DamagedError, match=said):
+        checkpoint.read(tmp_path / "last.pt")
