@@ -25,6 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from gacsnn.config.text import to_json  # noqa: E402
 from gacsnn.report.benchmark import grown, slope, times  # noqa: E402
 from gacsnn.report.table import Align, text  # noqa: E402
 from gacsnn.runtime.cores import SPINS, spin_briefly  # noqa: E402
@@ -102,7 +103,7 @@ def measure(names: Sequence[str], gpu: str | None = None) -> None:
         print(f"{name}:", flush=True)
         found[name] = {"git_commit": git_commit()} | (OTHERS[name]() if name in OTHERS else benchmark(commands[name]))
         RESULTS.mkdir(exist_ok=True)
-        file.write_text(json.dumps(found, indent=1) + "\n")
+        file.write_text(to_json(found, indent=1) + "\n")
 
 
 def benchmark(options: Sequence[str]) -> dict[str, Any]:

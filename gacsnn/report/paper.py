@@ -3,6 +3,7 @@
 A row is the mean over the seeds of runs that have every other setting in common. Figures stand beside the published ones.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -236,11 +237,14 @@ def curves_of(rows: Sequence[Row]) -> dict[str, list[list[float]]]:
     names = [name for name in ("data", "network", "encoder", "T", "settings") if len(set(shown.get(name, []))) > 1]
     for index, row in enumerate(rows):
         label = ", ".join(f"T={shown[name][index]}" if name == "T" else shown[name][index] for name in names)
-        found = [[top1_of(line) for line in run.metrics] for run in row.runs if run.metrics]
+        found = [top1 for run in row.runs if (top1 := top1_of(run.metrics))]
         if found:
             made[label or "top-1"] = found
     return made
 
 
-def top1_of(line: Mapping[str, Any]) -> float:
-    return next(line[name] for name in ("validation_top1", "test_top1", "train_top1") if name in line)
+def top1_of(metrics: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return a run's top-1 by epoch, all of the same split; an epoch whose top-1 is unknown is NaN, a gap in the figure."""
+    names = ("validation_top1", "test_top1", "train_top1")
+    name = next((name for name in names if any(name in line for line in metrics)), None)
+    return [] if name is None else [line.get(name, math.nan) for line in metrics]

@@ -16,7 +16,7 @@ from gacsnn.report.by_class import class_table, heat_map, mistakes, read_confusi
 from gacsnn.report.chart import Axis, Chart, Series
 from gacsnn.report.pages import Cell, Table, Tile, figures, said
 from gacsnn.report.rows import data_of, network_of
-from gacsnn.report.words import in_epochs
+from gacsnn.report.words import figure, in_epochs
 from gacsnn.runtime.console import duration, log, rate
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
@@ -72,10 +72,14 @@ def heading(config: Config) -> str:
 def tiles(result: Mapping[str, Any]) -> list[Tile]:
     top1 = result["validation_top1"] if result["top1"] is None else result["top1"]
     made = [
-        Tile(f"top-1 on the {result['split']} split", f"{top1:.2f} %", f"{result['images']:,} images"),
-        Tile("energy per image", f"{result['energy_mj']:.4g} mJ", f"in full {result['energy_full_mj']:.4g} mJ"),
-        Tile("firing rate", f"{100 * result['firing_rate']:.1f} %", "of the neurons at a time step"),
-        Tile("parameters", f"{result['params']:,}", ""),
+        Tile(f"top-1 on the {result['split']} split", figure(top1, ".2f", " %"), f"{result['images']:,} images"),
+        Tile(
+            "energy per image",
+            figure(result["energy_mj"], ".4g", " mJ"),
+            f"in full {figure(result['energy_full_mj'], '.4g', ' mJ')}",
+        ),
+        Tile("firing rate", figure(result["firing_rate"], ".1f", " %", 100), "of the neurons at a time step"),
+        Tile("parameters", figure(result["params"], ","), ""),
     ]
     if result["train_seconds"] is not None:
         made.append(Tile("trained for", duration(result["train_seconds"]), in_epochs(result["epochs"])))
@@ -155,7 +159,10 @@ def odd_layers(result: Mapping[str, Any]) -> list[tuple[str, Table]]:
             Table(
                 headers,
                 ["left", "right", "right"],
-                [[Cell(one["layer"]), Cell(str(one["step"])), Cell(f"{100 * one['rate']:.2f}")] for one in result[key]],
+                [
+                    [Cell(one["layer"]), Cell(str(one["step"])), Cell(figure(one["rate"], ".2f", factor=100))]
+                    for one in result[key]
+                ],
             ),
         )
         for key, title in titles.items()

@@ -82,8 +82,7 @@ def read(path: Path) -> Run | LeftOut:
         return LeftOut(path, f"a measurement (task={config.task.name}), and no training")
     if result is None:
         return LeftOut(path, f"not finished: {len(metrics)} of {config.epochs} epochs")
-    if missing := [
-        name for name in ("top1", "validation_top1", "params", "epochs", "selected_by") if name not in result
-    ]:
+    unknown = [name for name in ("params", "epochs", "selected_by") if result.get(name) is None]
+    if missing := [*(name for name in ("top1", "validation_top1") if name not in result), *unknown]:
         return LeftOut(path, f"its result.json lacks {', '.join(missing)}")
     return Run(path, config, result, metrics)

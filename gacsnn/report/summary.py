@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gacsnn.report.words import in_epochs
+from gacsnn.report.words import figure, in_epochs
 from gacsnn.runtime import console
 from gacsnn.runtime.console import duration, log
 
@@ -20,14 +20,14 @@ def conclude(result: dict[str, Any], folder: Path) -> None:
     last = result.get("last_epoch_top1")
     paper, full = result["energy_mj"], result["energy_full_mj"]
     lines = {
-        "top-1": f"{top1:.2f} % on the {result['split']} split of {data} ({result['images']:,} images)",
+        "top-1": f"{figure(top1, '.2f', ' %')} on the {result['split']} split of {data} ({result['images']:,} images)",
         "last epoch": None if last is None else f"{last:.2f} %",
         "selected by": result["selected_by"],
-        "parameters": f"{result['params']:,}",
-        "firing rate": f"{100 * result['firing_rate']:.1f} % of the neurons at a time step",
+        "parameters": figure(result["params"], ","),
+        "firing rate": f"{figure(result['firing_rate'], '.1f', ' %', 100)} of the neurons at a time step",
         "silent": extreme(result, "silent"),
         "saturated": extreme(result, "saturated"),
-        "energy": f"{paper:.4g} mJ per image by the paper's convention, {full:.4g} in full",
+        "energy": f"{figure(paper, '.4g', ' mJ')} per image by the paper's convention, {figure(full, '.4g')} in full",
         "trained for": None if trained is None else f"{duration(trained)}, {in_epochs(result['epochs'])}",
         "results in": folder,
     }

@@ -14,6 +14,11 @@ WORDS = {
 }
 
 
+def figure(value: float | None, spec: str, unit: str = "", factor: float = 1.0) -> str:
+    """Return a figure of a `result.json` in words, such as `91.25 %`; a figure that is null is unknown."""
+    return "unknown" if value is None else f"{factor * value:{spec}}{unit}"
+
+
 def in_epochs(epochs: int) -> str:
     return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 

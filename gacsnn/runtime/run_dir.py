@@ -11,7 +11,6 @@ report.html     all of this to look at, after it
 """
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -81,12 +80,15 @@ class RunDirectory:
             raise InputError(f"{self.result_path} is damaged: it lacks {', '.join(missing[:3])}")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, without one that was being written when the process was killed.
+        """Return the lines of metrics.jsonl, without one that was being written when the process was killed.
+
+        A figure that is null is left out of its line, as one that was not measured.
 
         Raises:
             InputError: when the file is damaged.
         """
-        return [metrics for _text, metrics in metrics_lines(self.metrics_path)]
+        lines = [metrics for _text, metrics in metrics_lines(self.metrics_path)]
+        return [{name: value for name, value in line.items() if value is not None} for line in lines]
 
     def saved(self) -> list[Path]:
         """The checkpoints to go on from, the newest first."""
@@ -160,7 +162,7 @@ class RunDirectory:
             return
         check_ours(self.path)
         with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(text.to_json(line) + "\n")
 
     def truncate_after(self, epoch: int) -> None:
         """Drop the result, and what is there of epochs that the checkpoint does not hold.
@@ -181,7 +183,7 @@ class RunDirectory:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         if self.writes:
-            write_text(self.result_path, json.dumps(result, indent=2) + "\n")
+            write_text(self.result_path, text.to_json(result, indent=2) + "\n")
             self.page_path.unlink(missing_ok=True)  # it shows an earlier result
 
 
@@ -205,7 +207,7 @@ def metrics_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     content = text.read(path, "metrics")
     whole = [line + "\n" for line in content.split("\n")[:-1]]
     try:
-        lines = [(line, json.loads(line)) for line in whole]
+        lines = [(line, text.from_json(line)) for line in whole]
         epochs = [metrics["epoch"] for _text, metrics in lines]
         assert all(type(epoch) is int for epoch in epochs)
         assert epochs == sorted(set(epochs))

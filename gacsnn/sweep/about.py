@@ -4,7 +4,6 @@ It is written when the study has been made. So where it is there, the study is, 
 would take the runs of the old one for its own.
 """
 
-import json
 import os
 import re
 import sqlite3
@@ -30,7 +29,7 @@ RECORD = b'{"op_code":'
 
 
 def write_about(folder: Path, about: Mapping[str, Any]) -> None:
-    write_text(folder / FILE, json.dumps(about, indent=2) + "\n")
+    write_text(folder / FILE, text.to_json(about, indent=2) + "\n")
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """From a claimed trial to the job that runs it: its parameters, its lease, its run directory, its command line."""
 
 import contextlib
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.config.merge import config_hash
+from gacsnn.config.text import to_json
 from gacsnn.errors import InputError, MachineError, TakenOverError
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.files import write_text
@@ -86,7 +86,7 @@ def jobs_of(sweep: "Sweep", trial: optuna.Trial) -> list[list[str]]:
     take_over(sweep.folder, trial.number, [known[number] for number in ancestors(known, trial)[1:]])
     folder.mkdir(exist_ok=True)
     about = {"study": sweep.name, "trial": trial.number, "params": trial.params}
-    write_text(folder / "trial.json", json.dumps(about, indent=2) + "\n")
+    write_text(folder / "trial.json", to_json(about, indent=2) + "\n")
     if sweep.options.repeats == 1:
         if has_begun(folder):
             TrialReporter(sweep.study, trial.number, sweep.options.objectives[0]).repeat(RunDirectory(folder))

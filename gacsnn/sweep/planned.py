@@ -1,6 +1,5 @@
 """`plan.json`, what a sweep will take: written by `plan.py`, read to hold it against what it took, and by the budget."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -52,7 +51,7 @@ class Plan:
 def write_plan(folder: Path, plan: Plan) -> Path:
     path = folder / FILE
     content = {**plan.about, "points": [asdict(point) for point in plan.points]}
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, text.to_json(content, indent=2) + "\n")
     return path
 
 

@@ -3,7 +3,6 @@
 Images are random, of the data set's size; what is measured reads no data.
 """
 
-import json
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from statistics import median
@@ -18,6 +17,7 @@ from gacsnn.benchmark.released import released
 from gacsnn.benchmark.timed import seconds
 from gacsnn.config.saved import to_saved
 from gacsnn.config.schema import Benchmark, Config
+from gacsnn.config.text import to_json
 from gacsnn.report.benchmark import FILE, lines
 from gacsnn.runtime.console import log
 from gacsnn.runtime.datasets import classes_of, side_of
@@ -55,7 +55,7 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
         "config": to_saved(config),
     }
     folder = make_directory(config.output_dir, f"benchmark-{run_name(config)}").path
-    write_text(folder / FILE, json.dumps(found, indent=2) + "\n")
+    write_text(folder / FILE, to_json(found, indent=2) + "\n")
     log.info("\n".join([*lines(rows), f"{folder / FILE}"]))
     return found
 
