@@ -137,7 +137,7 @@ def command_line() -> int:
     from gacsnn.sweep.help import groups_help, sweep_help
     from gacsnn.sweep.mistakes import one_line
     from gacsnn.sweep.plugin import register
-    from gacsnn.sweep.typed import quoted_letters, read
+    from gacsnn.sweep.typed import keep_text, read
 
     register(check_job, conclude_grid)
     OmegaConf.register_resolver("gacsnn.options", lambda _root_: options_help(plain_values(_root_)), replace=True)
@@ -145,7 +145,7 @@ def command_line() -> int:
     OmegaConf.register_resolver("gacsnn.groups", groups_help, replace=True)
     try:
         check_working_folder()
-        sys.argv[1:] = map(quoted_letters, sys.argv[1:])
+        sys.argv[1:] = map(keep_text, sys.argv[1:])
         typed = read(sys.argv[1:])
         if typed.multirun and this_rank().size > 1:
             raise InputError(

@@ -86,7 +86,7 @@ WRONG: dict[tuple[str, ...], str] = {
     ("hydra.sweeper.n_trials=5",): "is read by a sweep; add -m",
     ("hydra/sweeper=study",): "is read by a sweep; add -m",
     ("-m", "hydra.sweeper.n_trials=5"): "is of a search, and this is a plain grid",
-    ("T=1,2",): "several values are a grid, which begins with -m; a list is written T=[1,2]",
+    ("T=1,2",): "several values are a grid, which begins with -m: -m T=1,2",
     ("runs=x",): "runs=x: is read by task=table and task=diff; leave it out",
     ("study=x",): "study=x: is read by task=study; leave it out",
     ("output_dir=",): "output_dir=: should be a folder",

@@ -1,5 +1,6 @@
 """One line for whatever is wrong with a value, or in a library's own words."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from gacsnn.config.schema import Config
+from gacsnn.config.schema import Config, options_that_take
 from gacsnn.errors import InputError, nearest, no_such
 
 
@@ -20,7 +21,8 @@ def validate(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_line(details, values) for details in error.errors())) from None
+        lines = (_line(details, values) for details in error.errors())
+        raise InputError("; ".join(dict.fromkeys(lines))) from None
 
 
 def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
@@ -51,6 +53,12 @@ def _line(details: ErrorDetails, values: Mapping[str, Any]) -> str:
         return no_such(key, tag, known)
     if message.startswith(f"{key}="):
         return message
+    wrong_type = details["type"].endswith("_type") or details["type"] == "literal_error"
+    if isinstance(node, list) and wrong_type and key not in options_that_take(list):
+        values_given = ",".join(value if isinstance(value, str) else json.dumps(value) for value in node)
+        return f"{key}=[{values_given}]: should be one value; a grid of them is -m {key}={values_given}"
+    if details["type"] == "string_type" and isinstance(node, int | float | None):
+        return f"{key}={json.dumps(node)}: should be text; put the value in quotes"
     if isinstance(node, Mapping):
         return f"{key}: {message}"
     return f"{key}={'null' if node is None else node}: {message}"

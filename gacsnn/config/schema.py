@@ -1,7 +1,8 @@
 """The schema: every option, its type, range, unit and a sentence of help. What a run does depends on nothing else."""
 
 import itertools
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -382,6 +383,25 @@ def options(kind: Any = Config, prefix: str = "") -> dict[str, str]:
         if inner or field.description is not None:  # a group's `name` is chosen with GROUP=NAME, and has no help
             found |= inner or {prefix + name: str(field.description)}
     return found
+
+
+def options_that_take(wanted: type, kind: Any = Config, prefix: str = "") -> set[str]:
+    """Return the options whose value may be of a type: `str` for text, `list` for lists."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {name for variant in get_args(kind) for name in options_that_take(wanted, variant, prefix)}
+    found: set[str] = set()
+    for name, field in kind.model_fields.items():
+        found |= options_that_take(wanted, field.annotation, f"{prefix}{name}.")
+        found |= {prefix + name} if accepts(field.annotation, wanted) else set()
+    return found
+
+
+def accepts(annotation: Any, wanted: type) -> bool:
+    """Return whether a type, or one of those that it is a union of, is the wanted one."""
+    if wanted in (annotation, get_origin(annotation)):
+        return True
+    union = get_origin(annotation) in (Annotated, Union, UnionType)
+    return union and any(accepts(each, wanted) for each in get_args(annotation))
 
 
 def variants(group: str) -> list[type[BaseModel]]:

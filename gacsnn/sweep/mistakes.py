@@ -7,7 +7,7 @@ from typing import get_args
 
 from gacsnn.config.merge import NAMED
 from gacsnn.config.names import RENAMED
-from gacsnn.config.schema import Config, choices_with, options, variants
+from gacsnn.config.schema import Config, choices_with, options, options_that_take, variants
 from gacsnn.errors import closest, no_such
 from gacsnn.sweep.options import StudyConf
 
@@ -61,8 +61,9 @@ def one_line(error: Exception) -> str:
         return unknown_function(*found.groups())
     if found := re.search(r"Ambiguous value for argument '(.*)'\n", message):
         key, _, values = found[1].partition("=")
-        written = "" if key in (*WHOLE, *NAMED) else f"; a list is written {key}=[{values}]"
-        return f"{found[1]}: several values are a grid, which begins with -m{written}"
+        one_value = key in (*WHOLE, *NAMED) or (key in options() and key not in options_that_take(list))
+        written = "" if one_value else f"; a list is written {key}=[{values}]"
+        return f"{found[1]}: several values are a grid, which begins with -m: -m {found[1]}{written}"
     if found := re.search(r"string: (.*?) out of \[", message):
         if found[1] in TASKS:
             return f"{found[1]}: not an override; did you mean task={found[1]}?"

@@ -93,6 +93,7 @@ class StudyConf(OptunaSweeperConf):
     # Switches are Any, and true or false by our own check: OmegaConf takes any number for one.
     pruner: Pruner = MISSING
     direction: Any = Direction.maximize
+    study_name: Any = None  # OmegaConf would take the number that YAML reads of 2026_12_01 for a name
     objectives: list[str] = field(default_factory=lambda: ["validation_top1"])  # keys of result.json, one a direction
     n_jobs: int = 1
     max_failure_rate: float = 0.5  # of n_trials; the sweep stops beyond
@@ -242,6 +243,8 @@ def check_numbers(given: Mapping[str, Any]) -> None:
 def check_place(given: Mapping[str, Any]) -> None:
     """Raises InputError for a name that is none of a folder, and a storage that is none."""
     name, storage = given["study_name"], given["storage"]
+    if not isinstance(name, str | None):
+        raise InputError(f"hydra.sweeper.study_name={name}: should be text; put the value in quotes")
     if not isinstance(storage, str | None):
         raise InputError(f"hydra.sweeper.storage={storage}: should be a database's URL, or journal:FILE")
     if name is not None and (not name.strip() or {"", ".", ".."} & set(name.split("/"))):

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from gacsnn.config.schema import variants
+from gacsnn.config.schema import options_that_take, variants
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import check_name
 from gacsnn.sweep.mistakes import WHOLE, one_line, unknown_flag
@@ -23,9 +23,11 @@ HYDRA_GROUPS = ("hydra.launcher", "hydra.sweeper", "hydra.sweeper.pruner", "hydr
 # A number with a plus before it, alone or one of several: YAML takes it for the number.
 PLUS = re.compile(r"(?:^|[,(\[])\s*(\+(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(?=$|[,)\]])", re.IGNORECASE)
 
-
-# A value without quotes, lists, functions or references.
-BARE = re.compile(r"""[^=]+=[^"'\\\[\]{}(),$=]+""")
+# The options whose values are text: those of the schema, and Hydra's that name folders and studies.
+TEXT = options_that_take(str) | {
+    *("hydra.sweep.dir", "hydra.sweep.subdir"),
+    *("hydra.sweeper.study_name", "hydra.sweeper.storage", "hydra.sweeper.trials_from"),
+}
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,41 @@ def check_searched(typed: Typed) -> None:
         )
 
 
-def quoted_letters(argument: str) -> str:
-    """`output_dir=été` as Hydra reads it, which wants quotes for letters beyond ASCII."""
-    if argument.isascii() or not BARE.fullmatch(argument):
+def keep_text(argument: str) -> str:
+    """Return an override with quotes around the values that Hydra would not read as they were typed.
+
+    An option that takes text keeps `2026_12_01`, `1e3`, `true` or `a=b`, alone, in a list or in a grid. `null` stays null: a
+    folder of that name is given in quotes. Other options get quotes only for letters beyond ASCII. What holds quotes, brackets
+    of functions or references is left as it is.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or key.startswith("-") or re.search(r"""['"\\(){}$]""", value):
         return argument
-    key, _, value = argument.partition("=")
-    return f"{key}='{value}'"
+    if key.lstrip("+") not in TEXT:
+        return argument if value.isascii() or re.search(r"[,\[\]=]", value) else f"{key}={in_quotes(value)}"
+    is_list = value.startswith("[") and value.endswith("]")
+    parts = (value[1:-1] if is_list else value).split(",")
+    if len(parts) == 1 and not is_list:
+        return f"{key}={override_value(value)}"
+    if any("[" in part or "]" in part for part in parts):
+        return argument
+    kept = ",".join(override_value(part.strip()) for part in parts)
+    return f"{key}=[{kept}]" if is_list else f"{key}={kept}"
+
+
+def override_value(text: str) -> str:
+    """Return text in quotes if Hydra would read it as something else; `null` and nothing stay as they are."""
+    try:
+        value = OverridesParser.create().parse_rule(text, "primitive") if text else text
+    except HydraException:
+        return in_quotes(text)
+    return text if value is None or value == text else in_quotes(text)
+
+
+def in_quotes(text: str) -> str:
+    """Return text as a quoted value of Hydra's, in which a quote has a backslash before it."""
+    escaped = re.sub(r"(\\*)(')", r"\1\1\\\2", text)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
 
 
 def read_flags(arguments: Sequence[str]) -> Namespace:

@@ -11,6 +11,22 @@ from gacsnn.errors import InputError
     [
         (["T=0"], "T=0: should be greater than or equal to 1"),
         (["T=six"], "T=six: should be a valid integer"),
+        (["T=[2,4]"], "T=[2,4]: should be one value; a grid of them is -m T=2,4"),
+        (["T=[2,six]"], "T=[2,six]: should be one value; a grid of them is -m T=2,six"),
+        (
+            ["optimizer.lr=[0.1,0.2]"],
+            "optimizer.lr=[0.1,0.2]: should be one value; a grid of them is -m optimizer.lr=0.1,0.2",
+        ),
+        (
+            ["hardware.workers=[1,2]"],
+            "hardware.workers=[1,2]: should be one value; a grid of them is -m hardware.workers=1,2",
+        ),
+        (["hardware.kernels=[plain,auto]"], "a grid of them is -m hardware.kernels=plain,auto"),
+        (["plan=[true,false]"], "plan=[true,false]: should be one value; a grid of them is -m plan=true,false"),
+        (["optimizer.betas=[0.9]"], "optimizer.betas=[0.9]: should have at least 2 items"),
+        (["output_dir=1_000"], "output_dir=1000: should be text; put the value in quotes"),
+        (["dataset=image_folder", "dataset.root=null"], "dataset.root=null: should be text; put the value in quotes"),
+        (["study=true"], "study=true: should be text; put the value in quotes"),
         (["T=4.5"], "T=4.5: should be a valid integer"),
         (["optimizer.lr=-1"], "optimizer.lr=-1: should be greater than 0"),
         (["optimizer.lr=.nan"], "optimizer.lr=.nan"),
