@@ -1,40 +1,36 @@
 """Images in class folders: ImageNet's, or anyone's, at any size."""
 
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import torch
-from torchvision.datasets.folder import make_dataset
 
 from gacsnn.config.schema import Folder
 from gacsnn.data.images import Images, decode
 from gacsnn.data.splits import Splits, held_out, split_training
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import Progress, log
-from gacsnn.runtime.datasets import SUFFIXES, class_folders
+from gacsnn.runtime.datasets import class_folders, list_images
 
 
 def load(options: Folder) -> Splits:
     """Raises InputError for a missing or empty folder, classes that differ, an image that cannot be decoded."""
-    (folder, classes), *others = class_folders(options).items()
-    training = scan(folder, classes, options)
+    classes = next(iter(class_folders(options).values()))
+    training, *others = [images_of(files, options) for files in list_images(options).values()]
     if others:
-        test = scan(*others[0], options)
+        test = others[0]
     else:
         kept, out = held_out(training.labels, options.test, options.split_seed, f"dataset.test={options.test}")
         training, test = training.subset(kept), training.subset(out)
     return split_training(training, test, classes, options, options.size, options.resize)
 
 
-def scan(folder: Path, classes: Sequence[str], options: Folder) -> Images:
-    """The images below each class folder, sorted by name."""
-    try:
-        found = make_dataset(folder, {name: label for label, name in enumerate(classes)}, SUFFIXES)
-    except FileNotFoundError as error:  # a class that was emptied meanwhile
-        raise InputError(f"{folder}: {str(error).splitlines()[0]}") from None
-    files, labels = zip(*found, strict=True)
-    images = Images(files, torch.tensor(labels))
+def images_of(files: Sequence[Sequence[str]], options: Folder) -> Images:
+    """Return the images of each class in turn, checked if the options say so."""
+    counts = torch.tensor([len(paths) for paths in files])
+    labels = torch.arange(len(files)).repeat_interleave(counts)
+    images = Images(list(itertools.chain.from_iterable(files)), labels)
     return checked(images, options) if options.check_images else images
 
 

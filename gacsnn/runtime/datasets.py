@@ -1,8 +1,9 @@
 """What can be told of a data set's files without torch: whether they are there, and how many images there are at least."""
 
+import heapq
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from gacsnn.config.schema import AnyDataset, Cifar, Digits, Folder, Synthetic
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import check_name
 
-# What is taken for an image in a class folder; torchvision knows the same.
+# Names of image files in a class folder end so.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 # Where CIFAR's authors have their files: the folder, those of the training split, the other ones.
@@ -100,41 +101,165 @@ def classes_in(folder: Path) -> list[str]:
 @lru_cache(maxsize=16)
 def listed(folder: Path, _changed: int) -> tuple[str, ...]:
     """The same, looked at once for all jobs of a grid, until a class comes or goes: on a shared disk it takes seconds."""
-    try:
-        classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        empty = [name for name in classes if not any(True for _ in images_in(folder / name))]
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be read ({error.strerror})") from None
+    classes = sorted(entry.name for entry in visible(folder) if is_folder(entry))
+    empty = [name for name in classes if next(walk(folder / name), None) is None]
     if len(classes) < 2:
         count = len(classes) or "no"
         raise InputError(
             f"{folder} holds {count} class folders, and two are needed; put the images of each class in a folder of its own"
         )
     if empty:
-        raise InputError(
-            f"{folder}: no image in the class folders {', '.join(empty[:5])}; taken for images are {', '.join(SUFFIXES)}"
-        )
+        raise no_image_in(folder, empty)
     return tuple(classes)
 
 
-def images_in(folder: str | Path) -> Iterator[str]:
-    """Paths of the image files in a folder, however deep, one by one: who wants one of a million does not list them all."""
-    folders: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
+def no_image_in(folder: Path, classes: list[str]) -> InputError:
+    return InputError(
+        f"{folder}: no image in the class folders {', '.join(classes[:5])}; taken for images are {', '.join(SUFFIXES)}"
+    )
+
+
+# Device and inode: equal for all paths to one file or folder.
+Identity = tuple[int, int]
+
+# Class folder and path with which a walk entered a folder first.
+Entered = dict[Identity, tuple[Path, str]]
+
+
+def list_images(options: Folder) -> dict[Path, list[list[str]]]:
+    """Return the image files of each class, sorted by folder and name, for each folder of `class_folders`.
+
+    Raises:
+        InputError: for a class without images, and for what `walk` and `check_links` refuse.
+    """
+    entered: Entered = {}
+    found: dict[Path, list[list[str]]] = {}
+    links: list[str] = []
+    for folder, classes in class_folders(options).items():
+        found[folder] = []
+        for name in classes:
+            entries = list(walk(folder / name, entered))
+            if not entries:
+                raise no_image_in(folder, [name])
+            found[folder].append(sorted((entry.path for entry in entries), key=lambda path: path.rpartition(os.sep)))
+            links += [entry.path for entry in entries if entry.is_symlink()]
+    if links:
+        everything = itertools.chain.from_iterable(itertools.chain.from_iterable(found.values()))
+        check_links(links, everything, missing_targets=options.bad_images == "skip")
+    return found
+
+
+def check_links(links: list[str], files: Iterable[str], missing_targets: bool) -> None:
+    """Raise InputError if a link leads to a file that is reached a second time, or, unless allowed, to no file."""
+    targets: dict[Identity, str] = {}
+    for link in links:
+        try:
+            target = identity(link)
+        except OSError as error:
+            if missing_targets:
+                continue
+            raise broken_link(link, error) from None
+        if target in targets:
+            raise reached_twice(link, targets[target])
+        targets[target] = link
+    for path in set(files).difference(links):
+        if (link := targets.get(identity(path))) is not None:
+            raise reached_twice(link, path)
+
+
+def reached_twice(path: str, other: str) -> InputError:
+    return InputError(
+        f"{path} and {other} are the same, so that images would belong to two classes or splits; remove one of the links"
+    )
+
+
+def broken_link(path: str, error: OSError) -> InputError:
+    return InputError(f"{path}: the target of this link cannot be read ({error.strerror}); correct or remove the link")
+
+
+def walk(class_folder: Path, entered: Entered | None = None) -> Iterator[os.DirEntry[str]]:
+    """Yield each image file below a class folder once, in no fixed order: first regular files, then links to other files.
+
+    Each real folder is entered once, real folders before links to folders. `entered` holds the folders of earlier walks, and is
+    updated.
+
+    Raises:
+        InputError: for a folder that belongs to another class folder too, a link to a missing folder, an unreadable folder.
+    """
+    entered = {} if entered is None else entered
+    folders, linked_folders = [str(class_folder)], list[str]()
+    files, links = list[str](), list[os.DirEntry[str]]()
+    while folders or linked_folders:
+        folder = folders.pop() if folders else heapq.heappop(linked_folders)
+        if not enter(folder, class_folder, entered):
+            continue
+        for entry in visible(folder):
             if is_folder(entry):
-                folders.append(entry.path)
-            elif entry.name.lower().endswith(SUFFIXES):
-                yield entry.path
-    for inner in folders:
-        yield from images_in(inner)
+                heapq.heappush(linked_folders if entry.is_symlink() else folders, entry.path)
+            elif is_image(entry.name) and entry.is_symlink():
+                links.append(entry)
+            elif is_image(entry.name):
+                files.append(entry.path)
+                yield entry
+    targets = {identity(path) for path in files} if links else set()
+    for entry in sorted(links, key=lambda link: link.path):
+        try:
+            target = identity(entry.path)
+        except OSError:  # decoding the image names it
+            yield entry
+            continue
+        if target not in targets:
+            targets.add(target)
+            yield entry
+
+
+def enter(folder: str, class_folder: Path, entered: Entered) -> bool:
+    """Return whether a folder is new, and note it. A link to a folder above the class folder is a loop, and not new."""
+    this = identity(folder)
+    if Path(folder).is_symlink():
+        above = {*class_folder.absolute().parents, *class_folder.resolve().parents}
+        if this in map(identity, above):
+            return False
+    owner, first = entered.setdefault(this, (class_folder, folder))
+    if owner != class_folder:
+        raise reached_twice(folder, first)
+    return first == folder
+
+
+def visible(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the entries of a folder without leftovers: `.ipynb_checkpoints`, macOS's `._0.jpg` and `__MACOSX`."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.name != "__MACOSX":
+                    yield entry
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: cannot be read ({error.strerror})") from None
+
+
+def identity(path: str | Path) -> Identity:
+    status = Path(path).stat()
+    return status.st_dev, status.st_ino
+
+
+def is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one.
+
+    Raises:
+        InputError: for a link without a target, which may have been a folder, unless the link is named as an image.
+    """
     try:
+        if not entry.is_dir() and entry.is_symlink() and not is_image(entry.name):
+            entry.stat()
         return entry.is_dir()
-    except OSError:
-        return False  # a link to itself; as an image it is named by who reads it
+    except OSError as error:
+        if is_image(entry.name):
+            return False
+        raise broken_link(entry.path, error) from None
 
 
 def training_images(options: AnyDataset, most: int) -> int:
@@ -148,10 +273,11 @@ def training_images(options: AnyDataset, most: int) -> int:
     elif not isinstance(options, Folder):
         return 1  # of another data set nothing is known here, and one image is the least
     else:
-        folder, *others = class_folders(options)
+        (folder, classes), *others = class_folders(options).items()
         held_out = 0.0 if others else options.test
         enough = 20 * most  # with more held out, there are too few to matter
-        count = sum(1 for _ in itertools.islice(images_in(folder), enough))
+        images = itertools.chain.from_iterable(walk(folder / name) for name in classes)
+        count = sum(1 for _ in itertools.islice(images, enough))
     return max(1, min(most, int(0.9 * count * (1 - held_out) * (1 - options.validation))))
 
 
