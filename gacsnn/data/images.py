@@ -1,11 +1,14 @@
 """The images of one split, in memory or in files."""
 
+import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps, TiffImagePlugin
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import Transform
@@ -71,18 +74,73 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
 
 
 def decode(path: str) -> Image.Image:
-    """An image file as RGB.
+    """Return the picture of an image file as 8-bit RGB, by the rules of docs/images.md.
 
     Raises:
-        InputError: naming the file, when it is missing or cannot be decoded.
+        InputError: for a file that is missing or damaged, or whose pixels have no rule. It names the file and the reason.
     """
     try:
         if (file := Path(path)).exists() and not file.is_file():  # a pipe would be waited for
             raise OSError("it is no file")
         with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            if image.format != "MPO" and getattr(image, "is_animated", False):  # an MPO is a photo and its previews
+                raise ValueError("several frames: save the frame that counts as a file of its own")
+            image.load()
+            # The pixels are sound even if the EXIF data are not.
+            with suppress(SyntaxError, ValueError, struct.error):
+                ImageOps.exif_transpose(image, in_place=True)
+            return to_rgb(image)
+    except MemoryError:
+        raise
+    except Exception as error:
         raise InputError(
             f"{path} cannot be decoded as an image ({str(error).replace(repr(str(path)), 'the file')}); remove it, "
             "or leave out all such with dataset.check_images=true dataset.bad_images=skip"
         ) from None
+
+
+# Pillow's modes with 8 bits or fewer a channel: its own conversion to RGB keeps the picture.
+EIGHT_BITS = frozenset(["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"])
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return a loaded image as 8-bit RGB, transparent parts over white.
+
+    Raises:
+        ValueError: for pixels whose white is not known, with the mode and a remedy.
+    """
+    if image.mode not in EIGHT_BITS:
+        image = to_eight_bits(image)
+    if image.mode == "La":
+        image = image.convert("LA")  # Pillow has no direct way
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def to_eight_bits(image: Image.Image) -> Image.Image:
+    """Return an image of one deep channel in mode L, or LA if it has a transparent value."""
+    pixels, tags = np.asarray(image), getattr(image, "tag_v2", {})
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):  # a PGM, scaled to 16 bits
+        bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]  # a TIFF of 12 bits stays below 4,096
+        levels = pixels >> (bits - 8)
+    elif image.mode == "I":
+        raise ValueError("mode I: the white of 32-bit integers is not known; save the image with 8 or 16 bits")
+    elif image.mode == "F":
+        low, high = pixels.min(), pixels.max()
+        if not 0 <= low <= high <= 1:
+            raise ValueError(
+                f"mode F: floating pixels must be from 0 to 1, not {low:g} to {high:g}; scale all images by one factor"
+            )
+        levels = np.rint(255 * pixels)
+    else:
+        raise ValueError(f"mode {image.mode}: no rule for it; save the image as 8-bit RGB")
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO:
+        levels = 255 - levels  # Pillow does this for 8 bits alone
+    grey = Image.fromarray(levels.astype(np.uint8))
+    if "transparency" in image.info:
+        grey.putalpha(Image.fromarray(np.where(pixels == image.info["transparency"], 0, 255).astype(np.uint8)))
+    return grey
+
+
+WHITE_IS_ZERO = 0
