@@ -16,6 +16,7 @@ def load(options: Digits) -> Splits:
     assert isinstance(digits, Bunch)
     grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
     everything = Images(grey[:, None].expand(-1, 3, -1, -1), torch.from_numpy(digits.target).long())
-    kept, test = held_out(everything.labels, options.test, options.split_seed, f"dataset.test={options.test}")
     classes = [str(name) for name in digits.target_names]
+    option = f"dataset.test={options.test}"
+    kept, test = held_out(everything.labels, options.test, options.split_seed, option, classes)
     return split_training(everything.subset(kept), everything.subset(test), classes, options, DIGITS_SIDE)

@@ -21,7 +21,8 @@ def load(options: Folder) -> Splits:
     if others:
         test = others[0]
     else:
-        kept, out = held_out(training.labels, options.test, options.split_seed, f"dataset.test={options.test}")
+        option = f"dataset.test={options.test}"
+        kept, out = held_out(training.labels, options.test, options.split_seed, option, classes)
         training, test = training.subset(kept), training.subset(out)
     return split_training(training, test, classes, options, options.size, options.resize)
 

@@ -15,6 +15,6 @@ def load(options: Synthetic) -> Splits:
     patterns = torch.randint(256, (options.num_classes, *shape), generator=generator)
     noise = torch.randint(256, (options.images, *shape), generator=generator)
     everything = Images((0.3 * patterns[labels] + 0.7 * noise).to(torch.uint8), labels)
-    kept, test = held_out(labels, 0.2, options.split_seed, f"dataset.images={options.images}")
     classes = [f"class{index}" for index in range(options.num_classes)]
+    kept, test = held_out(labels, 0.2, options.split_seed, f"dataset.images={options.images}", classes)
     return split_training(everything.subset(kept), everything.subset(test), classes, options, options.size)

@@ -33,8 +33,9 @@ def load(options: Stripes) -> Splits:
     labels = torch.arange(60) % 2
     upright = (torch.arange(8) % 2 * 255).to(torch.uint8).expand(3, 8, 8)
     everything = Images(torch.stack([upright, upright.mT])[labels], labels)
-    kept, test = held_out(labels, 0.2, options.split_seed)
-    return split_training(everything.subset(kept), everything.subset(test), ["upright", "level"], options, 8)
+    classes = ["upright", "level"]
+    kept, test = held_out(labels, 0.2, options.split_seed, "the held-out fifth", classes)
+    return split_training(everything.subset(kept), everything.subset(test), classes, options, 8)
 """
 STRIPES_YAML = """{name: stripes, layout: cifar, validation: 0.2, split_seed: 0, mean: null, std: null,
 augment: {crop_padding: 0, flip: false, rotation: 0.0, resized_crop: false, auto_augment: none}}

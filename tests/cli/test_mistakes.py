@@ -36,9 +36,9 @@ from gacsnn.data.splits import Splits
         ("dataset=imagenet", "dataset.root=data/imagenet: no such folder"),
         (
             "dataset.test=0.9999",
-            "dataset.test=0.9999: 1797 images cannot be parted so, class by class (With n_samples=1797",
+            "dataset.test=0.9999: 1797 of 1797 images would be held out and 0 kept, but each part needs one of each of 10",
         ),
-        ("dataset.validation=0.9999", "dataset.validation=0.9999: 1437 images cannot be parted so"),
+        ("dataset.validation=0.9999", "dataset.validation=0.9999: 1437 of 1437 images would be held out and 0 kept"),
     ],
 )
 def test_a_wrong_argument(launch: Launch, tmp_path: Path, argument: str, said: str) -> None:

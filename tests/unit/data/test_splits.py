@@ -11,6 +11,8 @@ from gacsnn.data.images import Images
 from gacsnn.data.splits import held_out, measure
 from gacsnn.errors import InputError
 
+CLASSES = ["ant", "bee", "c", "d", "e"]
+
 
 @st.composite
 def labelled(draw: st.DrawFn) -> Tensor:
@@ -22,29 +24,38 @@ def labelled(draw: st.DrawFn) -> Tensor:
 @settings(max_examples=50, deadline=None)
 @given(labelled(), st.floats(0.15, 0.6), st.integers(0, 1000))
 def test_splits_are_disjoint_complete_repeatable_and_stratified(labels: Tensor, share: float, seed: int) -> None:
-    kept, out = held_out(labels, share, seed, "dataset.validation")
+    kept, out = held_out(labels, share, seed, "dataset.validation", CLASSES)
     assert sorted([*kept.tolist(), *out.tolist()]) == list(range(len(labels)))
     assert kept.tolist() == sorted(kept.tolist())
     assert out.tolist() == sorted(out.tolist())
     assert abs(len(out) - share * len(labels)) <= 1
     for label in labels.unique():
         assert abs((labels[out] == label).sum() - share * (labels == label).sum()) <= 2
-    for first, second in zip((kept, out), held_out(labels, share, seed, "dataset.validation"), strict=True):
+    for first, second in zip((kept, out), held_out(labels, share, seed, "dataset.validation", CLASSES), strict=True):
         assert torch.equal(first, second)
 
 
 def test_another_seed_holds_out_others_and_no_share_holds_out_none() -> None:
     labels = torch.arange(100) % 4
     assert not torch.equal(
-        held_out(labels, 0.3, 0, "dataset.validation")[1], held_out(labels, 0.3, 1, "dataset.validation")[1]
+        held_out(labels, 0.3, 0, "dataset.validation", CLASSES)[1],
+        held_out(labels, 0.3, 1, "dataset.validation", CLASSES)[1],
     )
-    kept, out = held_out(labels, 0.0, 0, "dataset.validation")
+    kept, out = held_out(labels, 0.0, 0, "dataset.validation", CLASSES)
     assert (kept.tolist(), out.tolist()) == (list(range(100)), [])
 
 
 def test_a_class_too_small_to_be_in_both_parts_is_refused() -> None:
-    with pytest.raises(InputError, match=r"dataset\.validation: 5 images cannot be parted so, class by class"):
-        held_out(torch.tensor([0, 0, 0, 0, 1]), 0.5, 0, "dataset.validation")
+    with pytest.raises(
+        InputError, match=r"dataset\.validation=0\.5: a class needs at least 2 .* fewer: bee \(1\); add images"
+    ):
+        held_out(torch.tensor([0, 0, 0, 0, 1]), 0.5, 0, "dataset.validation=0.5", CLASSES)
+    for fraction, out, kept in ((0.05, 1, 9), (0.95, 10, 0)):
+        said = rf"x: {out} of 10 images would be held out and {kept} kept, .* smallest are bee \(2\), ant \(8\); take a fraction"
+        with pytest.raises(InputError, match=rf"{said} from 0\.2 to 0\.8, or more images"):
+            held_out(torch.tensor([0] * 8 + [1] * 2), fraction, 0, "x", CLASSES)
+    with pytest.raises(InputError, match=r"smallest are ant \(2\), bee \(2\), c \(2\), d \(2\), e \(2\), \.\.\.; take"):
+        held_out(torch.arange(12) // 2, 0.1, 0, "x", [*CLASSES, "f"])
 
 
 def test_mean_and_deviation_are_those_of_each_channel() -> None:
