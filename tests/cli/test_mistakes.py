@@ -114,12 +114,13 @@ def test_an_image_that_cannot_be_decoded_is_named_before_any_work_and_skipped_on
 
 def test_a_bad_image_that_was_not_looked_for_stops_the_run_by_name(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
     for bad in (jpegs / "val").rglob("*.jpg"):
-        bad.write_bytes(b"no image")
+        if bad.name != "00.jpg":  # the first of a class is looked at
+            bad.write_bytes(b"no image")
     arguments = (*TINY, "dataset=image_folder", f"dataset.root={jpegs}", "dataset.size=16", "hardware.workers=1")
     code, _, err = launch(*arguments, "dataset.check_images=false", "output_dir=run")
     assert code == 2
     assert err.count("\n") == 1
-    assert f"error: {jpegs / 'val' / 'ant' / '00.jpg'} cannot be decoded as an image" in err
+    assert f"error: {jpegs / 'val' / 'ant' / '01.jpg'} cannot be decoded as an image" in err
     assert (tmp_path / "run" / "checkpoints" / "last.pt").exists()
 
 
