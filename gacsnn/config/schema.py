@@ -97,7 +97,7 @@ class Folder(Dataset[Literal["imagenet", "image_folder"]]):
     test: float = option("fraction of the images held out as the test split, where none is given", gt=0, lt=1)
     size: Size = option("side of the square that the network sees, pixels")
     resize: Size = option("shorter side before the centre crop to `size`, pixels")
-    check_images: bool = option("decode every image once before any work; false: the first of each class and suffix")
+    check_images: bool = option("decode every image once before any work; false: only a sample")
     bad_images: Literal["stop", "skip"] = option("what to do about an image that cannot be decoded")
 
     @model_validator(mode="after")

@@ -20,6 +20,9 @@ from gacsnn.runtime.datasets import class_folders, list_images
 # A class with fewer training images is worth a warning.
 ENOUGH = 10
 
+# Images of a suffix that are decoded before the training without check_images: about a second of work.
+SAMPLE = 200
+
 
 def load(options: Folder) -> Splits:
     """Return the splits of class folders, and log how they were made.
@@ -55,13 +58,13 @@ class View:
 def checked(files: Sequence[Sequence[str]], classes: Sequence[str], options: Folder) -> tuple[Images, list[View]]:
     """Return the images of each class in turn, without those to be skipped, and a view of each that was decoded.
 
-    With `check_images` each image is decoded, else the first of each class and suffix.
+    With `check_images` each image is decoded, else a sample.
 
     Raises:
         InputError: for the first image that cannot be decoded, unless such images are to be skipped; for a class without a good
             image; for images that have too few levels in 8 bits.
     """
-    paths = list(itertools.chain.from_iterable(files if options.check_images else map(first_of_each_suffix, files)))
+    paths = list(itertools.chain.from_iterable(files)) if options.check_images else sample_of(files)
     views: list[View] = []
     bad: set[str] = set()
     with ThreadPoolExecutor() as pool, Progress("checking images", len(paths)) as progress:
@@ -86,8 +89,13 @@ def checked(files: Sequence[Sequence[str]], classes: Sequence[str], options: Fol
     return Images(list(itertools.chain.from_iterable(good)), labels), views
 
 
-def first_of_each_suffix(paths: Sequence[str]) -> list[str]:
-    return list({Path(path).suffix: path for path in reversed(paths)}.values())
+def sample_of(files: Sequence[Sequence[str]]) -> list[str]:
+    """Return, for each suffix, the first image of up to `SAMPLE` classes, spread evenly over those that have one."""
+    firsts: dict[str, list[str]] = {}
+    for paths in files:
+        for suffix, path in {path.rpartition(".")[2]: path for path in reversed(paths)}.items():
+            firsts.setdefault(suffix, []).append(path)
+    return [path for paths in firsts.values() for path in paths[:: math.ceil(len(paths) / SAMPLE)]]
 
 
 def view_of(path: str) -> View | InputError:
@@ -119,7 +127,7 @@ def resizing(sizes: Iterable[tuple[int, int]], options: Folder) -> str:
     stored = sorted(set(sizes), key=math.prod)
     shown = " to ".join(f"{width}x{height}" for width, height in dict.fromkeys((stored[0], stored[-1])))
     details = [f"{len(stored):,} sizes"] if len(stored) > 2 else []
-    details += [] if options.check_images else ["one image of each class"]
+    details += [] if options.check_images else ["a sample"]
     more = f" ({', '.join(details)})" if details else ""
     how = f"shorter side resized to {options.resize}, centre crop"
     if options.augment.resized_crop:

@@ -10,6 +10,7 @@ from samples import COMMON, augmented, everything
 
 from gacsnn.config.schema import Folder
 from gacsnn.data import load_splits
+from gacsnn.data.folder import sample_of
 from gacsnn.data.splits import Splits
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import log
@@ -104,7 +105,7 @@ def test_the_log_says_how_images_are_resized_and_where_splits_come_from(jpegs: P
     lines.clear()
     folder(jpegs / "train", validation=0.0, check_images=False, augment=augmented(resized_crop=True))
     assert lines == [
-        "images: 20x16 (one image of each class) -> 12x12 pixels (shorter side resized to 14, centre crop; training images: a "
+        "images: 20x16 (a sample) -> 12x12 pixels (shorter side resized to 14, centre crop; training images: a "
         "random crop resized, RandomResizedCrop)",
         "splits: 20 % of train/ are the test split; nothing of the rest is held out for validation",
     ]
@@ -179,3 +180,11 @@ def test_a_class_whose_images_are_all_bad_is_named(jpegs: Path) -> None:
         path.write_bytes(b"no image")
     with pytest.raises(InputError, match="no image of the class bee can be decoded"):
         folder(jpegs, bad_images="skip")
+
+
+def test_a_sample_holds_each_suffix_and_is_spread_over_the_classes() -> None:
+    files = [[f"{label}/{index}.jpg" for index in range(3)] for label in range(1000)]
+    files[777] += ["777/a.tif", "777/b.tif"]
+    sample = sample_of(files)
+    assert sample == [*(f"{label}/0.jpg" for label in range(0, 1000, 5)), "777/a.tif"]
+    assert sample_of(files[:3]) == ["0/0.jpg", "1/0.jpg", "2/0.jpg"]
