@@ -103,9 +103,11 @@ def program() -> int:
     """`main`; after it a signal ends what Python still has to do, and at the very last changes nothing."""
     import atexit
 
+    from gacsnn.runtime.console import replace_unprintable
     from gacsnn.runtime.signals import end_at_once, ignore
 
     open_closed_streams()
+    replace_unprintable()
     atexit.register(ignore)  # the first to be registered is called last
     try:
         return main()
@@ -129,7 +131,7 @@ def command_line() -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from gacsnn.config.help import options_help
-    from gacsnn.errors import GacsnnError, InputError
+    from gacsnn.errors import GacsnnError, InputError, file_errors
     from gacsnn.run import check_job, conclude_grid
     from gacsnn.runtime.files import check_working_folder
     from gacsnn.runtime.ranks import this_rank
@@ -144,24 +146,23 @@ def command_line() -> int:
     OmegaConf.register_resolver("gacsnn.sweep", sweep_help, replace=True)
     OmegaConf.register_resolver("gacsnn.groups", groups_help, replace=True)
     try:
-        check_working_folder()
-        sys.argv[1:] = map(keep_text, sys.argv[1:])
-        typed = read(sys.argv[1:])
-        if typed.multirun and this_rank().size > 1:
-            raise InputError(
-                "-m: a sweep is not started by torchrun or srun; python launch.py -m ... hardware=ddp hardware.processes=N "
-                "has each trial run on N processes"
-            )
-        inherit_choices(typed)
-        shown = None if typed.flags.cfg is None else what_is_shown(typed)
-        if code := by_hydra(typed):
-            return code
-        if shown is not None:
-            checked_values(shown)
+        with file_errors("this command"):
+            check_working_folder()
+            sys.argv[1:] = map(keep_text, sys.argv[1:])
+            typed = read(sys.argv[1:])
+            if typed.multirun and this_rank().size > 1:
+                raise InputError(
+                    "-m: a sweep is not started by torchrun or srun; python launch.py -m ... hardware=ddp hardware.processes=N "
+                    "has each trial run on N processes"
+                )
+            inherit_choices(typed)
+            shown = None if typed.flags.cfg is None else what_is_shown(typed)
+            if code := by_hydra(typed):
+                return code
+            if shown is not None:
+                checked_values(shown)
     except GacsnnError as error:
         return complain(str(error), error.exit_code)
-    except PermissionError as error:
-        return complain(f"{error.filename}: no permission", 2)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         theirs = isinstance(error, HydraException | OmegaConfBaseException)
         if not theirs and "Config group override" not in str(error):

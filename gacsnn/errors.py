@@ -1,6 +1,8 @@
 """The ways in which a run or a sweep stops that are no fault of the program."""
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -49,6 +51,61 @@ class SweepError(GacsnnError, RuntimeError):
 
 class Pruned(Exception):  # noqa: N818  it is none
     """The study has stopped this run early. The run directory keeps what was done."""
+
+
+# Errors of the operating system that another path would not have: no permission, a file in the way of a folder, a name that
+# the file system refuses.
+OF_PATH = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.ELOOP,
+)
+
+# SQLite's words about a file on a disk that is full, failing or read-only.
+OF_SQLITE = ("database or disk is full", "disk I/O error", "attempt to write a readonly database")
+
+
+# The remedy for a disk that is full, read-only or failing.
+START_AGAIN = "free space there or change the folder, then start the command again"
+
+
+def file_error(error: BaseException, where: object, remedy: str = START_AGAIN) -> GacsnnError | None:
+    """Return an error of the file system as a MachineError, or as an InputError if another path would not have it.
+
+    None stands for any other error. `where` is named if the error names no file.
+    """
+    if isinstance(error, OSError) and error.errno is not None:  # Hydra has OSErrors of its own, without a number
+        path, reason = error.filename or where, error.strerror or str(error)
+        if error.errno in OF_PATH and error.filename:
+            return InputError(
+                f"{path}: {'no permission' if isinstance(error, PermissionError) else reason}; give another path"
+            )
+    elif not isinstance(error, GacsnnError) and (said := [words for words in OF_SQLITE if words in str(error)]):
+        path, reason = where, said[0]
+    else:
+        return None
+    return MachineError(f"{path}: {reason}; {remedy}")
+
+
+def is_machine_fault(error: BaseException) -> bool:
+    """Whether the machine failed, and not the run."""
+    return isinstance(error, MachineError | MemoryError) or isinstance(file_error(error, ""), MachineError)
+
+
+@contextmanager
+def file_errors(where: object, remedy: str = START_AGAIN) -> Iterator[None]:
+    """Raise errors of the file system as `file_error` returns them."""
+    try:
+        yield
+    except Exception as error:
+        if (known := file_error(error, where, remedy)) is None:
+            raise
+        raise known from error
 
 
 def no_such(kind: str, name: str, known: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ def main() -> int:
         if error is not None:
             raise error
 
+    console.replace_unprintable()
     ended = Ended(None, None)
     try:
         handle_signals()  # those that came meanwhile are heard here

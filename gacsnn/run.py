@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from gacsnn.config.schema import Config
+from gacsnn.errors import file_errors
 from gacsnn.report.benchmark import show_growth
 from gacsnn.runtime.console import log, speak
 from gacsnn.runtime.ranks import this_rank
@@ -45,7 +46,12 @@ def run(config: Config, overridden: Collection[str] | None = None, on_epoch_end:
         MachineError: when the disk is full, or one of several processes ends before the others.
     """
     speak()
-    config, overridden = check(config, overridden)
+    with file_errors("this run"):
+        return run_task(*check(config, overridden), on_epoch_end)
+
+
+def run_task(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None) -> Result:
+    """Do the task of a checked config in this process, in processes of its own, or as one of a launcher's."""
     task = "gacsnn.tasks.plan" if config.plan else TASKS[config.task.name]
     if this_rank().size > 1:
         return imported("gacsnn.tasks.together").as_member(task, config, overridden, on_epoch_end)

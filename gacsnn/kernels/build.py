@@ -127,7 +127,7 @@ def fingerprint(compiler: str, deadline: float) -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(errors="replace").partition("\n\n")[0].splitlines() if info.exists() else []
     processor = [line for line in lines if line.partition("\t")[0] in PROCESSOR]
-    parts = (SOURCE.read_text(), *FLAGS, version, *processor, platform.machine(), *platform.libc_ver())
+    parts = (SOURCE.read_text("utf-8"), *FLAGS, version, *processor, platform.machine(), *platform.libc_ver())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -78,7 +78,7 @@ def show_growth(folder: Path) -> None:
     """Print how a step grows with T, of the benchmarks of a grid, for each network, batch size and precision."""
     files = sorted(folder.glob(f"*/{FILE}"))
     of_kind: dict[tuple[Any, ...], list[Grown]] = {}
-    for rows in (from_json(file.read_text())["rows"] for file in files):
+    for rows in (from_json(file.read_text("utf-8"))["rows"] for file in files):
         auto = next(row for row in rows if (row["phase"], row["path"]) == ("train", "auto"))
         kind = auto["model"], auto["batch_size"], auto["precision"]
         of_kind.setdefault(kind, []).append(grown(rows))

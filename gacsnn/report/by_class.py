@@ -72,10 +72,10 @@ def read_confusion(run_dir: RunDirectory) -> Confusion | None:
     """None where the run is no measurement by class."""
     if not (run_dir.classes_path.exists() and run_dir.confusion_path.exists()):
         return None
-    with run_dir.classes_path.open(newline="") as file:
+    with run_dir.classes_path.open(newline="", encoding="utf-8") as file:
         classes = [line["class"] for line in csv.DictReader(file)]
     places = {name: index for index, name in enumerate(classes)}
-    with run_dir.confusion_path.open(newline="") as file:
+    with run_dir.confusion_path.open(newline="", encoding="utf-8") as file:
         counts = {
             (places[line["class"]], places[line["predicted"]]): int(line["images"]) for line in csv.DictReader(file)
         }

@@ -16,8 +16,7 @@ from gacsnn.report.runs import LeftOut, Run, collect
 from gacsnn.report.seeds import mean_of
 from gacsnn.report.table import Align, Style, text, write_csv
 from gacsnn.runtime.console import log
-from gacsnn.runtime.files import write_text
-from gacsnn.runtime.run_dir import unwritable
+from gacsnn.runtime.files import make_folder, write_text
 
 # Figures of a result that a row has means and deviations of, in `table.csv`.
 FIGURES = (
@@ -45,10 +44,7 @@ def show(folders: Sequence[Path], target: Path | None, tolerance: float | None) 
     if tolerance is not None and not any(published(row) for row in rows):
         raise InputError(f"report.tolerance={tolerance:g}: no row here has a published figure to hold it against")
     target = target or folders[0] / "report"
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(target, error.strerror or str(error)) from None
+    make_folder("output_dir", target)
     if rows:
         write(rows, left_out, target)
         figures.save(target / "curves.png", lambda axes: figures.curves(axes, curves_of(rows)), (7.2, 4.4))

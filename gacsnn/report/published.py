@@ -12,7 +12,7 @@ from gacsnn.report.rows import Row
 
 @cache
 def known() -> Mapping[str, Any]:
-    return yaml.safe_load((files("gacsnn.report") / "published.yaml").read_text())
+    return yaml.safe_load((files("gacsnn.report") / "published.yaml").read_text("utf-8"))
 
 
 def published(row: Row) -> Mapping[str, Any] | None:

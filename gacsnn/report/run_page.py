@@ -173,7 +173,7 @@ def odd_layers(result: Mapping[str, Any]) -> list[tuple[str, Table]]:
 def read_layers(run_dir: RunDirectory) -> list[dict[str, str]]:
     if not run_dir.energy_path.exists():
         return []
-    with run_dir.energy_path.open(newline="") as file:
+    with run_dir.energy_path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

@@ -1,5 +1,6 @@
 """What a run says while it works: a bar on a terminal, plain lines in a log file or pipe."""
 
+import io
 import logging
 import sys
 import time
@@ -45,6 +46,13 @@ def labelled(text: str) -> Iterator[None]:
         yield
     finally:
         label = before
+
+
+def replace_unprintable() -> None:
+    """Have the streams replace characters that their encoding lacks: `±` in ASCII, bytes of a file name that are no text."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Console(logging.Handler):

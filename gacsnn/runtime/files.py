@@ -1,9 +1,10 @@
 """Files that are whole or not there, and the older ones that are kept beside them."""
 
+import errno
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,16 @@ TAKEN_OVER = ".taken_over"
 
 # Bytes of a name, on every usual file system.
 LONGEST = 255
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an OSError name this file: one of writing names none, and one of renaming the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def check_ours(folder: Path) -> None:
@@ -35,7 +46,7 @@ def write_whole(
         check_ours(folder)
     temporary = temporary_of(path)
     try:
-        with uninterrupted():
+        with uninterrupted(), naming(path):
             with temporary.open("wb") as file:
                 write(file)
                 file.flush()
@@ -100,7 +111,8 @@ def shift(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda file: file.write(text.encode()))
+    """Write UTF-8. Bytes of a file name that are no text are written as `\\udcff`."""
+    write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def check_name(option: str, path: Path) -> None:
@@ -121,6 +133,54 @@ def check_name(option: str, path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{option}={path}: is no path that there could be ({reason})") from None
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Raise an error if a folder cannot be made or written there. Nothing is made.
+
+    Raises:
+        InputError: for a path that cannot become a folder, and without permission.
+        OSError: if its file system is mounted read-only.
+    """
+    check_name(option, path)
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:  # SQLite and TensorBoard take no such name
+        raise unwritable(option, path, "its name is not UTF-8") from None
+    ancestor = next(parent for parent in [path, *path.absolute().parents] if os.path.lexists(parent))
+    if not ancestor.is_dir():
+        raise unwritable(option, path, f"{ancestor} is a {'file' if ancestor.exists() else 'link to nowhere'}")
+    if not may_write(ancestor):
+        raise unwritable(option, path, "no permission")
+
+
+def may_write(path: Path) -> bool:
+    """Whether this user may write a file, or in a folder.
+
+    Raises:
+        OSError: if its file system is mounted read-only.
+    """
+    allowed = os.access(path, os.W_OK | (os.X_OK if path.is_dir() else 0))
+    if not allowed and os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+    return allowed
+
+
+def make_folder(option: str, path: Path) -> None:
+    """Make a folder and its parents.
+
+    Raises:
+        InputError: if the path cannot become a folder.
+        OSError: if the disk is full or fails.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise unwritable(option, path, error.strerror or str(error)) from None
+
+
+def unwritable(option: str, path: Path, reason: str) -> InputError:
+    return InputError(f"{option}={path}: cannot be written ({reason}); give another folder")
 
 
 def check_file(path: Path, option: str) -> None:

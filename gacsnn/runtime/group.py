@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gacsnn.errors import DivergenceError, GacsnnError, GpuMemoryError, InputError, MachineError, Pruned
+from gacsnn.errors import DivergenceError, GacsnnError, GpuMemoryError, InputError, MachineError, Pruned, file_errors
 from gacsnn.runtime import signals
 from gacsnn.runtime.console import write_error
 from gacsnn.runtime.ranks import ALONE, MEETING, Rank, this_rank
@@ -43,7 +43,8 @@ class Group:
         made: list[Any] = [None, None]
         if self.first:
             try:
-                made[0] = make()
+                with file_errors("this run"):
+                    made[0] = make()
             except (GacsnnError, Pruned) as error:
                 made[1] = error
         dist.broadcast_object_list(made, src=0, device=torch.device("cpu"))

@@ -25,7 +25,18 @@ from gacsnn.config.names import renamed
 from gacsnn.config.saved import load, to_yaml
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-from gacsnn.runtime.files import TAKEN_OVER, check_name, check_ours, kept, remove_temporaries, write_text
+from gacsnn.runtime.files import (
+    TAKEN_OVER,
+    check_name,
+    check_ours,
+    check_writable,
+    kept,
+    make_folder,
+    may_write,
+    naming,
+    remove_temporaries,
+    write_text,
+)
 
 # What result.json holds, and what is called after each epoch with its line of metrics.jsonl.
 Result = dict[str, Any]
@@ -126,7 +137,7 @@ class RunDirectory:
             if os.path.lexists(file) and not file.is_file():
                 raise InputError(f"resume={self.path}: {file} should be a file")
         for folder in (self.path, self.checkpoints):
-            if not os.access(folder, os.W_OK | os.X_OK):
+            if not may_write(folder):
                 raise InputError(f"resume={folder}: cannot be written (no permission)")
 
     # Writing
@@ -161,7 +172,7 @@ class RunDirectory:
         if not self.writes:
             return
         check_ours(self.path)
-        with self.metrics_path.open("a", encoding="utf-8") as file:
+        with naming(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(text.to_json(line) + "\n")
 
     def truncate_after(self, epoch: int) -> None:
@@ -228,11 +239,7 @@ def check_new_directory(output_dir: str | None) -> None:
         raise InputError(f"output_dir={path}: holds a run already; resume={path} goes on with it")
     if output_dir is not None and (there := would_be_replaced(RunDirectory(path))):
         raise InputError(f"output_dir={path}: {there} is there already and would be replaced; give another folder")
-    ancestor = next(parent for parent in [path, *path.absolute().parents] if os.path.lexists(parent))
-    if not ancestor.is_dir():
-        raise unwritable(path, f"{ancestor} is a {'file' if ancestor.exists() else 'link to nowhere'}")
-    if not os.access(ancestor, os.W_OK | os.X_OK):
-        raise unwritable(path, "no permission")
+    check_writable("output_dir", path)
 
 
 def would_be_replaced(run_dir: RunDirectory) -> str | None:
@@ -264,24 +271,21 @@ def make_directory(output_dir: str | None, name: str) -> RunDirectory:
     """Make the folder that is given, or a dated one that no other run has: outputs/<date>/<time>-<name>.
 
     Raises:
-        InputError: when it cannot be made.
+        InputError: if it cannot be made.
+        OSError: if the disk is full or fails.
     """
+    if output_dir is not None:
+        make_folder("output_dir", Path(output_dir))
+        make_folder("output_dir", Path(output_dir) / "checkpoints")
+        return RunDirectory(Path(output_dir))
     now = datetime.now()
-    dated = Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H%M%S}-{name}"
-    path = Path(output_dir) if output_dir is not None else dated
+    path = dated = Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H%M%S}-{name}"
+    make_folder("output_dir", dated.parent)
     for count in itertools.count(2):
         try:
-            path.mkdir(parents=True, exist_ok=output_dir is not None)
-            (path / "checkpoints").mkdir(exist_ok=True)
-            return RunDirectory(path)
+            path.mkdir()
+            break
         except FileExistsError:
-            if output_dir is not None or not os.path.lexists(path):
-                raise unwritable(path, "there is a file of that name") from None
             path = dated.with_name(f"{dated.name}-{count}")
-        except OSError as error:
-            raise unwritable(path, error.strerror or str(error)) from None
-    raise AssertionError
-
-
-def unwritable(path: Path, reason: str) -> InputError:
-    return InputError(f"output_dir={path}: cannot be written ({reason}); give another folder")
+    (path / "checkpoints").mkdir()
+    return RunDirectory(path)

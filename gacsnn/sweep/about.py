@@ -4,7 +4,6 @@ It is written when the study has been made. So where it is there, the study is, 
 would take the runs of the old one for its own.
 """
 
-import os
 import re
 import sqlite3
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any
 
 from gacsnn.config import text
 from gacsnn.errors import InputError
-from gacsnn.runtime.files import write_text
+from gacsnn.runtime.files import may_write, write_text
 
 FILE = "study.json"
 
@@ -170,7 +169,7 @@ def check_database(url: str, writes: bool = False) -> None:
     if file is None:
         return
     reason = fault(file, SQLITE.fullmatch(url) is not None)
-    if reason is None and writes and not os.access(file, os.W_OK):
+    if reason is None and writes and not may_write(file):
         reason = "cannot be written (no permission)"
     if reason is not None:
         raise InputError(

@@ -11,7 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from gacsnn.config.messages import first_line
-from gacsnn.errors import GpuMemoryError, MachineError, Pruned, StorageError, TakenOverError
+from gacsnn.errors import GpuMemoryError, Pruned, StorageError, TakenOverError, is_machine_fault
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import finish_early
 from gacsnn.sweep.leases import TAKEN_OVER
@@ -87,4 +87,4 @@ def is_machines(error: Exception) -> bool:
     The host's memory is the machine's: others use it, too. A GPU's is the trial's, and has remedies of its own (`memory.py`).
     """
     said = str(error)
-    return isinstance(error, MachineError | MemoryError) or any(words in said for words in HOST_MEMORY)
+    return is_machine_fault(error) or any(words in said for words in HOST_MEMORY)

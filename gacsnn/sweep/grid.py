@@ -12,10 +12,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from gacsnn.config.schema import Config
-from gacsnn.errors import InputError
+from gacsnn.errors import InputError, file_errors
 from gacsnn.runtime.console import log, speak
+from gacsnn.runtime.files import check_writable, make_folder
 from gacsnn.sweep.compose import composer, merge_overrides
-from gacsnn.sweep.trial import AUTO, Check, as_job, check_folder, check_job, unwritable
+from gacsnn.sweep.trial import AUTO, Check, as_job, check_job
 
 # Runs of a plain grid, all of which are composed before the first.
 MOST_JOBS = 100_000
@@ -50,12 +51,13 @@ class GridSweeper(BasicSweeper):
         swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
         assert self.config is not None
         folder = Path(str(self.config.hydra.sweep.dir))
-        check_folder(folder)
+        check_writable("hydra.sweep.dir", folder)
         config = self.check_jobs(jobs, [override.key_or_group for override in overrides], swept, folder)
-        self.make_folder(folder)
+        make_folder("hydra.sweep.dir", folder)
         each = " ".join(sorted(swept))
         log.info(f"a grid of {len(jobs)} jobs{f' over {each}' if each else ''} -> {folder}")
-        done = super().sweep(arguments)
+        with file_errors(folder):
+            done = super().sweep(arguments)
         if (conclude := type(self).conclude) is not None:
             conclude(config, folder)
         return done
@@ -99,12 +101,6 @@ class GridSweeper(BasicSweeper):
         sweep: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
         name = str(sweep["subdir"]).replace("${hydra.job.num}", str(number))
         return None if "${" in name else str(folder / name)
-
-    def make_folder(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(folder, error.strerror or str(error)) from None
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """All have been composed already."""

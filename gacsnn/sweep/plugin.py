@@ -12,12 +12,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from gacsnn.config.schema import Config
-from gacsnn.errors import MachineError
+from gacsnn.errors import file_errors
 from gacsnn.runtime.console import log, speak
+from gacsnn.runtime.files import check_writable
 from gacsnn.runtime.signals import StopRequested
 from gacsnn.sweep.grid import GridConf, GridSweeper
 from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
-from gacsnn.sweep.trial import Check, as_job, check_folder
+from gacsnn.sweep.trial import Check, as_job
 from gacsnn.sweep.workers import array_worker, end_with_supervisor, supervise, sweep_worker
 
 if TYPE_CHECKING:
@@ -72,12 +73,9 @@ class StudySweeper(Sweeper):
             MachineError: when the study's folder or storage is gone, or the storage stays away.
         """
         assert self.config is not None
-        try:
+        # These are errors of the sweep's own files: a run says itself what is kept of it.
+        with file_errors(self.config.hydra.sweep.dir, "the same command goes on later"):
             self.work(arguments)
-        except OSError as error:  # of the sweep's own files: a run says itself what is kept of it
-            raise MachineError(
-                f"{error.filename or self.config.hydra.sweep.dir}: {error.strerror or error}; the same command goes on later"
-            ) from None
 
     def work(self, arguments: list[str]) -> None:
         from gacsnn.sweep.array import array_script, check_shared, run_array  # these bring optuna, for a sweep alone
@@ -103,7 +101,7 @@ class StudySweeper(Sweeper):
         search = read_search(options, arguments)
         check_seeds(options, search)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
-        check_folder(folder)
+        check_writable("hydra.sweep.dir", folder)
         compose = composer(self.loader, self.config)
         self.examine(search, compose, folder)
         if self.config.plan:

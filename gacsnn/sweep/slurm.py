@@ -127,7 +127,14 @@ def ask(command: Sequence[str], text: str | None = None) -> subprocess.Completed
     # In a session of its own: Ctrl-C is for us.
     try:
         return subprocess.run(
-            command, input=text, capture_output=True, text=True, check=False, timeout=120, start_new_session=True
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=120,
+            start_new_session=True,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 1, "", f"{command[0]} timed out: {error}")

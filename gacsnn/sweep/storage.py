@@ -16,7 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from gacsnn.config.merge import differences
 from gacsnn.config.messages import first_line
-from gacsnn.errors import GacsnnError, InputError, StorageError
+from gacsnn.errors import GacsnnError, InputError, StorageError, file_error
 from gacsnn.sweep.about import check_database, file_of, has_query, is_made, read_about, storage_of
 from gacsnn.sweep.claims import TAKEN_FROM
 from gacsnn.sweep.journal import Journal
@@ -55,7 +55,7 @@ def open_storage(url: str, patience: float = 0.0, wait: bool = False) -> Patient
         except Exception as error:  # drivers raise what they like
             reason = first_line(error)
             if not (wait and is_away(error)):
-                raise InputError(f"{name}: cannot be reached ({reason})") from None
+                raise file_error(error, name) or InputError(f"{name}: cannot be reached ({reason})") from None
         absence.wait(reason, begun)
 
 

@@ -1,13 +1,11 @@
 """A job's side of a sweep: which trial it is, whom it tells of its epochs, what it returns."""
 
-import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from gacsnn.config.schema import Config
 from gacsnn.errors import InputError
-from gacsnn.runtime.files import check_name
 from gacsnn.sweep.about import CONFIRMS
 
 # What a run of a sweep is checked with, besides its own ranges: its config, and the options that were set; raises InputError.
@@ -35,20 +33,6 @@ def check_job(config: Config) -> None:
         raise InputError(
             "max_minutes: ends a run that is to go on later, which a run of a sweep is not; give epochs or max_steps"
         )
-
-
-def check_folder(folder: Path) -> None:
-    """Raises InputError when the folder of a sweep cannot be written. Nothing is made."""
-    check_name("hydra.sweep.dir", folder)
-    ancestor = next(parent for parent in [folder, *folder.absolute().parents] if os.path.lexists(parent))
-    if not ancestor.is_dir():
-        raise unwritable(folder, f"{ancestor} is a {'file' if ancestor.exists() else 'link to nowhere'}")
-    if not os.access(ancestor, os.W_OK | os.X_OK):
-        raise unwritable(folder, "no permission")
-
-
-def unwritable(folder: Path, reason: str) -> InputError:
-    return InputError(f"hydra.sweep.dir={folder}: cannot be written ({reason}); give another folder")
 
 
 def as_job(config: Config, folder: Path | str, goes_on: bool = False) -> Config:

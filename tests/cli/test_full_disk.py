@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import torch
 from optuna.trial import TrialState
-from program import FOLDER, ROOT, SEARCH, TINY, Launch, once_saved, read_metrics, read_result
+from program import FOLDER, QUICK, ROOT, SEARCH, TINY, Launch, once_saved, read_metrics, read_result
 
 STEPS = (*TINY, "hardware.threads=1", "epochs=3")
 
@@ -36,6 +36,80 @@ def with_small_files(folder: Path, size: int, *arguments: str) -> subprocess.Com
 
     command = [sys.executable, str(ROOT / "launch.py"), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, preexec_fn=limit)
+
+
+@pytest.fixture
+def disk(tiny_made: Path, tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own, with a run on it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a file system")
+    try:
+        shutil.copytree(tiny_made, disk / "run")
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Leave no space on a disk."""
+    with suppress(OSError), (disk / "fill").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+EVALUATE = ("hardware=cpu", "limit_eval=32", "checkpoint=run/checkpoints/best.pt")
+WRITING = {
+    "train": (*TINY, "output_dir=new"),
+    "evaluate": ("task=evaluate", *EVALUATE),
+    "energy": ("task=energy", *EVALUATE),
+    "benchmark": ("task=benchmark", *TINY, "output_dir=new"),
+    "table": ("task=table", "runs=run"),
+    "grid": ("-m", "T=1,2", *TINY),
+    "search": ("-m", *SEARCH, "hydra.sweeper.n_trials=1"),
+}
+
+
+@pytest.mark.parametrize("task", WRITING)
+def test_task_on_a_full_disk_ends_in_one_line(
+    task: str, disk: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(disk)
+    fill(disk)
+    before = {path: path.read_bytes() for path in (disk / "run").rglob("*") if path.is_file()}
+    code, _, err = launch(*WRITING[task])
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "No space left on device; " in err or "database or disk is full; " in err
+    after = {path: path.read_bytes() for path in (disk / "run").rglob("*") if path.is_file()}
+    assert after == before
+    assert not list(disk.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("task", ["train", "table", "grid", "search"])
+def test_task_on_a_read_only_disk_ends_in_one_line(
+    task: str, disk: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    code, _, err = launch(*WRITING[task])
+    assert (code, err.count("\n")) == (1, 1), err
+    assert f"{disk}: Read-only file system; " in err or "run/report: Read-only file system; " in err
+
+
+def test_study_on_a_full_disk_ends_in_one_line_and_its_report_stays(
+    disk: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(disk)
+    assert launch("-m", *QUICK, "hydra.sweeper.n_trials=2", "max_steps=1").code == 0
+    assert launch("task=study", f"study={FOLDER}").code == 0
+    fill(disk)
+    before = {path: path.read_bytes() for path in (disk / FOLDER).rglob("*") if path.is_file()}
+    code, _, err = launch("task=study", f"study={FOLDER}")
+    assert (code, err.count("\n")) == (1, 1), err
+    assert f"{FOLDER}/report/trials.csv: No space left on device; " in err
+    assert {path: path.read_bytes() for path in (disk / FOLDER).rglob("*") if path.is_file()} == before
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_in_one_line(launch: Launch, tmp_path: Path) -> None:
