@@ -389,8 +389,8 @@ SWEEPS = (
     Fault(
         "the pruner is not asked",
         "gacsnn/sweep/reporter.py",
-        "if self.study.pruner.prune(self.study, trial):",
-        "if trial.state.is_finished() and self.study.pruner.prune(self.study, trial):",
+        "if is_pruned(self.study, self.trial_id) and not again:",
+        "if is_pruned(self.study, self.trial_id) and again:",
         (f"{SWEEP}/test_rungs.py::test_nothing_is_stopped_after_its_last_epoch",),
     ),
     Fault(

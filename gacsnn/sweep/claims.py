@@ -11,8 +11,9 @@ trial stays finished, so they hold for SQLite, PostgreSQL, MySQL and journal fil
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -28,6 +29,9 @@ OVER_BUDGET = "over_budget"
 
 # The attribute of a trial that another study ran: where it is there.
 TAKEN_FROM = "taken_from"
+
+# The attribute of a trial whose parameters are complete, which holds the hash of its config.
+PREPARED = "config_hash"
 
 EXCESS = "surplus"  # the attribute of a trial in excess, as it has been called in studies from the first
 
@@ -52,17 +56,18 @@ def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
     for trial in trials:
         if trial.state != TrialState.FAIL or trial.number in taken_up:
             continue
+        params = params_of(trials, trial)
         kept = {name: trial.user_attrs[name] for name in (REMEDY,) if name in trial.user_attrs}
         if OUT_OF_MEMORY in trial.user_attrs:
             kept[REMEDY] = next_remedy(trial.user_attrs)
-            study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, **kept})
+            study.enqueue_trial(params, user_attrs={"retry_of": trial.number, **kept})
         elif "died" in trial.user_attrs:
             # The user may interrupt as often as he likes, and a machine that fails again and again may still get on.
             stopped = trial.user_attrs["died"] == INTERRUPTED or OVER_BUDGET in trial.user_attrs
             fair = stopped or got_on(trials, trial)
             tries = trial.user_attrs.get("tries", 1) + (not fair)
             if tries <= 1 + max_retries:
-                study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "tries": tries, **kept})
+                study.enqueue_trial(params, user_attrs={"retry_of": trial.number, "tries": tries, **kept})
 
 
 def note_doubt(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -79,8 +84,9 @@ def line_up_failed(study: optuna.Study) -> int:
     Two processes that do so at once make no more trials than one: of two that take up the same one the later is in excess.
     """
     failed = [trial for trial in effective_trials(study) if trial.state == TrialState.FAIL]
+    trials = study.get_trials(deepcopy=False)
     for trial in failed:
-        study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+        study.enqueue_trial(params_of(trials, trial), user_attrs={"retry_of": trial.number})
     return len(failed)
 
 
@@ -117,6 +123,24 @@ def ancestors(trials: list[FrozenTrial], trial: FrozenTrial | optuna.Trial) -> l
         chain.append(attributes["retry_of"])
         attributes = trials[chain[-1]].user_attrs
     return chain
+
+
+def params_of(trials: list[FrozenTrial], trial: FrozenTrial) -> dict[str, Any]:
+    """Return the parameters for a retry of this trial: those of the latest trial in its chain that had all of them.
+
+    A trial that was killed while it drew its parameters has a part of them; a retry then draws all again, from the same seed.
+    """
+    chain = [trials[number] for number in ancestors(trials, trial)]
+    return next((one.params for one in chain if PREPARED in one.user_attrs), {})
+
+
+def chains(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
+    """Return each configuration's trials, the first one first, each of which took up the one before; none in excess."""
+    trials, found = list(trials), dict[int, list[FrozenTrial]]()
+    for trial in trials:
+        if EXCESS not in trial.user_attrs:
+            found.setdefault(ancestors(trials, trial)[-1], []).append(trial)
+    return list(found.values())
 
 
 @uninterrupted()

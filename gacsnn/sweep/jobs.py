@@ -16,10 +16,9 @@ from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import ancestors, effective_trials, finish_early
+from gacsnn.sweep.claims import PREPARED, ancestors, effective_trials, finish_early
 from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
 from gacsnn.sweep.memory import REMEDIES, REMEDY, in_parts, room
-from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.succession import take_over
 from gacsnn.sweep.trial import TRIAL, name_of
 
@@ -39,10 +38,10 @@ def prepare(sweep: "Sweep", trial: optuna.Trial) -> bool:
         finish_early(sweep.study, trial, str(error))
         return False
     name = config_hash(config)
-    trial.set_user_attr("config_hash", name)
+    trial.set_user_attr(PREPARED, name)
     trial.set_user_attr("run", str(trial.number))
     for other in effective_trials(sweep.study) if sweep.options.reuse else []:
-        if other.state == TrialState.COMPLETE and other.user_attrs.get("config_hash") == name:
+        if other.state == TrialState.COMPLETE and other.user_attrs.get(PREPARED) == name:
             trial.set_user_attr("reused", other.number)
             trial.set_user_attr("run", other.user_attrs["run"])
             sweep.study.tell(trial, values=list(other.values))
@@ -88,8 +87,6 @@ def jobs_of(sweep: "Sweep", trial: optuna.Trial) -> list[list[str]]:
     about = {"study": sweep.name, "trial": trial.number, "params": trial.params}
     write_text(folder / "trial.json", to_json(about, indent=2) + "\n")
     if sweep.options.repeats == 1:
-        if has_begun(folder):
-            TrialReporter(sweep.study, trial.number, sweep.options.objectives[0]).repeat(RunDirectory(folder))
         return [job(sweep, trial, folder, overrides)]
     first = sweep.compose(overrides).seed
     seeds = range(first, first + sweep.options.repeats)

@@ -15,6 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from gacsnn.errors import Pruned, TakenOverError
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.sweep.pruning import is_pruned
 
 if TYPE_CHECKING:
     from gacsnn.sweep.loop import Sweep
@@ -62,4 +63,4 @@ def why_not(trial: optuna.Trial, values: Sequence[float], repeats: int) -> Excep
 def is_hopeless(trial: optuna.Trial, index: int, value: float) -> bool:
     """Whether a trial is not worth another seed, given its value with the index-th one."""
     trial.report(value, index)
-    return trial.should_prune()
+    return is_pruned(trial.study, trial._trial_id)

@@ -7,13 +7,14 @@ from typing import Any
 import optuna
 from hydra.utils import instantiate
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
 
-from gacsnn.errors import InputError, Pruned, TakenOverError
-from gacsnn.runtime.console import log
-from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.errors import Pruned, TakenOverError
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.about import file_of, read_about, storage_of
+from gacsnn.sweep.claims import ancestors
 from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.sweep.pruning import is_pruned
 from gacsnn.sweep.rungs import PAUSED, Rungs, goes_on
 from gacsnn.sweep.storage import open_storage
 
@@ -59,13 +60,18 @@ class TrialReporter:
         `last`: the epoch after which there is nothing more to be saved by stopping.
         """
         self.study, self.number, self.rungs, self.runs = study, number, rungs, runs
-        self.trial_id = study.get_trials(deepcopy=False)[number]._trial_id
+        trials = study.get_trials(deepcopy=False)
+        self.trial_id = trials[number]._trial_id
         self.score = score
         self.last = last
+        self.decided = decided(trials, trials[number], rungs)
 
     @uninterrupted()
     def __call__(self, line: Mapping[str, Any]) -> None:
-        """After an epoch, with its line of metrics.jsonl.
+        """Report an epoch, given its line of metrics.jsonl, and ask rung and pruner about it.
+
+        A run that goes on reports all of its saved epochs first: the process before it may have been killed between a
+        checkpoint and its report, or before it acted on the answer.
 
         Raises:
             Pruned: when the trial is not worth going on with.
@@ -80,30 +86,31 @@ class TrialReporter:
             return
         self.study._storage.set_trial_intermediate_value(self.trial_id, epoch, line[self.score])
         rung = None if self.rungs is None else self.rungs.index(epoch)
-        if self.rungs is not None and rung is not None and not goes_on(self.study, self.number, self.rungs, rung):
+        again = epoch <= self.decided
+        if (
+            self.rungs is not None
+            and rung is not None
+            and not (again or goes_on(self.study, self.number, self.rungs, rung))
+        ):
             self.study._storage.set_trial_user_attr(self.trial_id, PAUSED, rung)
             raise Pruned(
                 f"paused after epoch {epoch}: goes on when {self.score} {line[self.score]:.2f} is among the best"
             )
         if epoch == self.last:
             return
-        trial = self.study._storage.get_trial(self.trial_id)
-        if self.study.pruner.prune(self.study, trial):
+        if is_pruned(self.study, self.trial_id) and not again:  # the pruner itself keeps what it was asked
             raise Pruned(f"stopped early after epoch {epoch}: {self.score} {line[self.score]:.2f} is not promising")
 
-    @uninterrupted()
-    def repeat(self, run_dir: RunDirectory) -> None:
-        """Tell the scores of the epochs that an earlier trial left in this run directory."""
-        if len(self.study.directions) > 1:
-            return
-        try:
-            lines = run_dir.read_metrics()
-        except InputError as error:  # the run that goes on there will refuse it as well, as a trial that fails
-            log.warning(str(error))
-            return
-        for line in lines:
-            if self.score in line:
-                self.study._storage.set_trial_intermediate_value(self.trial_id, line["epoch"], line[self.score])
+
+def decided(trials: list[FrozenTrial], trial: FrozenTrial, rungs: Rungs | None) -> int:
+    """Return the last epoch after which the trials before this one, in its chain, are known to have gone on.
+
+    They did so after each epoch but their last report, and after the rung at which they paused and were promoted.
+    """
+    before = [trials[number] for number in ancestors(trials, trial)[1:]]
+    reported = [epoch - 1 for one in before for epoch in one.intermediate_values]
+    paused = [one.user_attrs[PAUSED] for one in before if one.state == TrialState.PRUNED and PAUSED in one.user_attrs]
+    return max([*reported, *(rungs.epochs[rung] for rung in paused if rungs is not None)], default=0)
 
 
 def epochs_in(folder: Path) -> int:

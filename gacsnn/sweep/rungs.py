@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import EXCESS, TAKEN_FROM, ancestors, is_new
+from gacsnn.sweep.claims import TAKEN_FROM, chains, is_new
 
 # The attribute of a trial that paused: at which rung, counted from 0.
 PAUSED = "paused"
@@ -51,12 +51,8 @@ class Climber:
 
 
 def climbers(study: optuna.Study) -> list[Climber]:
-    trials = study.get_trials(deepcopy=False)
-    chains: dict[int, list[FrozenTrial]] = {}
-    for trial in trials:
-        if not trial.user_attrs.keys() & {EXCESS, TAKEN_FROM}:
-            chains.setdefault(ancestors(trials, trial)[-1], []).append(trial)
-    return [Climber(chain) for chain in chains.values()]
+    found = chains(study.get_trials(deepcopy=False))
+    return [Climber(chain) for chain in found if TAKEN_FROM not in chain[0].user_attrs]
 
 
 def best_at(study: optuna.Study, rungs: Rungs, rung: int, found: Sequence[Climber]) -> list[Climber]:

@@ -19,7 +19,7 @@ from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, 
 from gacsnn.tasks.outcome import account, measured, write_energy
 from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
-from gacsnn.training.loop import train
+from gacsnn.training.loop import report_saved_epochs, train
 from gacsnn.training.memory import fitting_parts, gpu_memory_errors
 from gacsnn.training.metrics import Score, evaluate
 from gacsnn.training.saving import find_best, go_back
@@ -126,12 +126,13 @@ def fit(
         over = trainer.state.epoch >= config.epochs or trainer.over()
         if known is not None and known.get("steps", trainer.state.step) != trainer.state.step:
             known = None  # that of a later checkpoint, which can no longer be read
+        if not over or known is None:
+            go_back(run_dir, path, best, trainer.state)
+        group.share(lambda: report_saved_epochs(run_dir, trainer.state.epoch, on_epoch_end))
         if over and known is not None and (known["top1"] is not None or not config.task.test):
             log.info(f"this run is complete; resume={run_dir.path} epochs=N with a larger N goes further")
             conclude(known, run_dir.path)
             return known
-        if not over or known is None:
-            go_back(run_dir, path, best, trainer.state)
         if over:
             run_dir.write_config(config)
             return finish(trainer, experiment, run_dir, overridden)  # all that is missing is the result, or its test

@@ -76,6 +76,14 @@ def report(line: dict[str, Any], on_epoch_end: OnEpochEnd | None) -> None:
         on_epoch_end(line)
 
 
+def report_saved_epochs(run_dir: RunDirectory, last: int, on_epoch_end: OnEpochEnd | None) -> None:
+    """Report the epochs of a run that goes on, up to the last one that its checkpoint holds."""
+    if on_epoch_end is not None:
+        for line in run_dir.read_metrics():
+            if line["epoch"] <= last:
+                on_epoch_end(line)
+
+
 class Clock:
     """Minutes of this process, seconds of the run, and when the next checkpoint within an epoch is due."""
 

@@ -1,11 +1,17 @@
 """hydra.sweeper.rungs: trials pause and go on from where they were, and one that went on is as one that never paused."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from program import FOLDER, QUICK, SEARCH, SMALL, Launch, read_metrics, read_result, refused
+from program import FOLDER, QUICK, ROOT, SEARCH, SMALL, Launch, read_metrics, read_result, refused
 from storms import assert_same_weights
 from studies import load
+
+from gacsnn.sweep.claims import chains
 
 RUNGS = ("hydra.sweeper.rungs=[1,2,4]", "hydra.sweeper.reduction_factor=2")
 SHORT = [each for each in SEARCH if not each.startswith("epochs=")]
@@ -32,6 +38,44 @@ def test_the_best_of_each_rung_goes_on_and_ends_as_one_that_never_paused(launch:
         read_result(tmp_path / FOLDER / str(one.number))["config_hash"]
         == read_result(tmp_path / "whole")["config_hash"]
     )
+
+
+# The program, which kills itself in place of a report about this epoch.
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, os.path.dirname(sys.argv[1]))
+import launch
+from gacsnn.sweep.reporter import TrialReporter
+report, at = TrialReporter.__call__, int(sys.argv[2])
+def killed(self, line):
+    report(self, line) if line["epoch"] < at else os.kill(os.getpid(), signal.SIGKILL)
+TrialReporter.__call__ = killed
+sys.argv = [sys.argv[1], *sys.argv[3:]]
+launch.program()
+"""
+
+
+def decisions(folder: Path) -> list[tuple[str, list[int]]]:
+    """The state in which each configuration ended, and the epochs that the study knows of it."""
+    found = chains(load(folder / FOLDER).trials)
+    return [(one[-1].state.name, sorted({e for trial in one for e in trial.intermediate_values})) for one in found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_trials_killed_between_a_checkpoint_and_its_report_meet_the_same_rungs(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    command = ("-m", *SHORT, "hydra.sweeper.n_trials=3", *RUNGS, "hydra.sweeper.test=none")
+    (tmp_path / "killed").mkdir()
+    killing = [sys.executable, "-c", KILLED, str(ROOT / "launch.py"), str(epoch), *command]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.run(killing, cwd=tmp_path / "killed", env=environment, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert launch(*command).code == 0
+    monkeypatch.chdir(tmp_path / "killed")
+    assert launch(*command).code == 0
+    assert decisions(tmp_path / "killed") == decisions(tmp_path)
 
 
 @pytest.mark.parametrize(
