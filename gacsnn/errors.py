@@ -37,7 +37,32 @@ class MachineError(GacsnnError):
     """The machine failed, not the run: no space left, a folder gone, an input or output error. It can go on later."""
 
 
-class StorageError(MachineError):
+class UnavailableError(MachineError):
+    """A fault of the machine that passes: a full disk, a file server that is away. A later try may succeed."""
+
+
+# The errors of files and of the host's memory that pass. Others, such as a file that is gone, stay as they are.
+PASSING = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EAGAIN, errno.ENFILE, errno.EMFILE),
+    *(
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.EREMOTEIO,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENODEV,
+    ),
+}
+
+
+def machine_error(error: OSError, place: object, remedy: str) -> MachineError:
+    """Return a file's error as one line: `place` stands in it if the error names no file."""
+    kind = UnavailableError if error.errno in PASSING else MachineError
+    return kind(f"{error.filename or place}: {error.strerror or error}; {remedy}")
+
+
+class StorageError(UnavailableError):
     """The storage of a study cannot be reached, and the patience of the sweep is at an end; or its file is gone."""
 
 
@@ -80,16 +105,13 @@ def file_error(error: BaseException, where: object, remedy: str = START_AGAIN) -
     None stands for any other error. `where` is named if the error names no file.
     """
     if isinstance(error, OSError) and error.errno is not None:  # Hydra has OSErrors of its own, without a number
-        path, reason = error.filename or where, error.strerror or str(error)
         if error.errno in OF_PATH and error.filename:
-            return InputError(
-                f"{path}: {'no permission' if isinstance(error, PermissionError) else reason}; give another path"
-            )
-    elif not isinstance(error, GacsnnError) and (said := [words for words in OF_SQLITE if words in str(error)]):
-        path, reason = where, said[0]
-    else:
-        return None
-    return MachineError(f"{path}: {reason}; {remedy}")
+            reason = "no permission" if isinstance(error, PermissionError) else error.strerror or str(error)
+            return InputError(f"{error.filename}: {reason}; give another path")
+        return machine_error(error, where, remedy)
+    if not isinstance(error, GacsnnError) and (said := [words for words in OF_SQLITE if words in str(error)]):
+        return UnavailableError(f"{where}: {said[0]}; {remedy}")
+    return None
 
 
 def is_machine_fault(error: BaseException) -> bool:

@@ -361,8 +361,8 @@ SWEEPS = (
     Fault(
         "the user's interruptions are retries",
         "gacsnn/sweep/claims.py",
-        'stopped = trial.user_attrs["died"] == INTERRUPTED or OVER_BUDGET in trial.user_attrs',
-        "stopped = OVER_BUDGET in trial.user_attrs",
+        "fair = is_suspended(trial) or OVER_BUDGET in trial.user_attrs or got_on(trials, trial)",
+        "fair = OVER_BUDGET in trial.user_attrs or got_on(trials, trial)",
         (f"{SWEEP}/test_claims.py",),
     ),
     Fault(
@@ -573,8 +573,8 @@ ANSWERS = (
     Fault(
         "a trial that died costs until somebody looked",
         "gacsnn/sweep/budget.py",
-        'took = min(took, max(0.0, heard) + trial.user_attrs["lease_seconds"] / RENEWALS)',
-        'took = max(took, max(0.0, heard) + trial.user_attrs["lease_seconds"] / RENEWALS)',
+        "return heard if trial.user_attrs.get(ENDING) == KILLED else took",
+        "return took",
         (f"{SWEEP}/test_budget.py",),
     ),
     Fault(

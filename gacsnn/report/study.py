@@ -28,12 +28,12 @@ from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_table
 from gacsnn.report.study_page import shown_storage, study_page
 from gacsnn.report.svg import draw
 from gacsnn.report.table import text, write_csv
-from gacsnn.report.trial_table import INTERRUPTED, STATES, state_of
+from gacsnn.report.trial_table import INTERRUPTED, KILLED, STATES, state_of
 from gacsnn.report.trials import tried
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
-from gacsnn.sweep.claims import TAKEN_FROM, effective_trials
-from gacsnn.sweep.status import ASKED, SEED, best_trials
+from gacsnn.sweep.claims import ASKED, TAKEN_FROM, effective_trials
+from gacsnn.sweep.status import SEED, best_trials
 from gacsnn.sweep.storage import load_study, run_of, runs_of
 
 MEANS = "by everything but the seed: mean ± standard deviation"
@@ -147,7 +147,7 @@ def unfinished(study: optuna.Study, trials: Sequence[FrozenTrial]) -> str:
     """`2 running, 3 not begun`; "" when nothing is known to be left."""
     states = Counter(state_of(trial) for trial in trials)
     asked = study.user_attrs.get(ASKED)  # which studies of earlier versions do not say
-    left = {STATES[name]: states[name] for name in ("RUNNING", "WAITING", INTERRUPTED)}
+    left = {STATES[name]: states[name] for name in ("RUNNING", "WAITING", INTERRUPTED, KILLED)}
     left["not begun"] = (
         0 if asked is None else max(0, asked - len([t for t in trials if TAKEN_FROM not in t.user_attrs]))
     )
@@ -209,7 +209,11 @@ def importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str,
 
 def describe(study: optuna.Study, trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> list[str]:
     states = Counter(map(state_of, trials))
-    counts = [f"{states[name]} {name}" for name in (*(state.name for state in TrialState), INTERRUPTED) if states[name]]
+    counts = [
+        f"{states[name]} {name}"
+        for name in (*(state.name for state in TrialState), INTERRUPTED, KILLED)
+        if states[name]
+    ]
     counts += [f"of {asked} asked for"] if (asked := study.user_attrs.get(ASKED)) else []
     wanted = [f"{o} {d.name.lower()}d" for o, d in zip(objectives, study.directions, strict=True)]
     return [f"study {study.study_name}: {', '.join(counts) or 'no trials yet'}", f"objective: {', '.join(wanted)}"]

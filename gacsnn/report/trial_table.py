@@ -11,7 +11,9 @@ from gacsnn.report.table import Align, numbers
 from gacsnn.report.trials import ACCURACY, ENERGY, Tried
 from gacsnn.report.words import word
 from gacsnn.runtime.console import duration
-from gacsnn.sweep.claims import TAKEN_FROM, is_interrupted
+from gacsnn.sweep import claims
+from gacsnn.sweep.claims import ENDING, TAKEN_FROM, is_suspended
+from gacsnn.sweep.leases import killed_here
 
 STATES = {
     "COMPLETE": "complete",
@@ -20,8 +22,10 @@ STATES = {
     "RUNNING": "running",
     "WAITING": "waiting",
     "INTERRUPTED": "interrupted",
+    "KILLED": "killed",
 }
-INTERRUPTED = "INTERRUPTED"  # a state of our own: the storage has it as FAIL, and the sweep goes on with it
+# States of our own, in which the sweep goes on with a trial: the storage has FAIL, or RUNNING if nobody noted the kill yet.
+INTERRUPTED, KILLED = "INTERRUPTED", "KILLED"
 LAST = ("epochs", "seconds", "best", "note")
 TITLES = {"seconds": "time"}  # each cell has its unit
 
@@ -47,7 +51,9 @@ def row(tried: Tried, objectives: Sequence[str], best: bool) -> dict[str, Any]:
 
 
 def state_of(trial: FrozenTrial) -> str:
-    return INTERRUPTED if is_interrupted(trial) else trial.state.name
+    if trial.user_attrs.get(ENDING) in (claims.KILLED, claims.ORPHANED) or killed_here(trial):
+        return KILLED
+    return INTERRUPTED if is_suspended(trial) else trial.state.name
 
 
 def note(tried: Tried) -> str:
@@ -61,6 +67,8 @@ def note(tried: Tried) -> str:
             return attributes["reason"].partition(":")[0]
         epochs = max(tried.trial.intermediate_values, default=attributes.get("epochs"))
         return "stopped early" if epochs is None else f"stopped early after epoch {epochs}"
+    if killed := killed_here(tried.trial):
+        return killed
     if "retry_of" in attributes and not attributes.get("reason"):
         return f"went on with trial {attributes['retry_of']}"
     return attributes.get("reason", "")

@@ -4,7 +4,6 @@ Hours are those of trials, added up over all workers and starts; what a trial wi
 those that have ended.
 """
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import optuna
@@ -12,10 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.runtime.cores import visible_gpus
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import EXCESS, OVER_BUDGET, TAKEN_FROM, finish_early
+from gacsnn.sweep.claims import ENDING, EXCESS, KILLED, OVER_BUDGET, TAKEN_FROM, finish_early
 from gacsnn.sweep.leases import RENEWALS
 from gacsnn.sweep.planned import read_plan
-from gacsnn.sweep.status import own_trials
+from gacsnn.sweep.status import DONE, own_trials
 from gacsnn.sweep.workers import array_worker, sweep_worker
 
 if TYPE_CHECKING:
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 # The attribute of a study whose budget is at an end: which budget that was. A larger one goes on.
 SPENT = "budget_spent"
-
-
-# States of trials that say what one takes.
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def budgets(sweep: "Sweep") -> dict[str, float]:
@@ -78,7 +73,7 @@ def expected(sweep: "Sweep", trials: list[FrozenTrial], trial: optuna.Trial) -> 
     plan = read_plan(sweep.folder)
     if plan is not None and plan.about.get("identity") == sweep.study.user_attrs.get("identity"):
         return plan.seconds(trial.params) or 0.0
-    ended = [other for other in trials if other.state in ENDED and "reused" not in other.user_attrs]
+    ended = [other for other in trials if other.state in DONE and "reused" not in other.user_attrs]
     # Between two rungs a trial is one of its own, and its part of a run; else one that was stopped early says less than a whole.
     whole = [other for other in ended if other.state == TrialState.COMPLETE] if sweep.options.rungs is None else ended
     seconds = [taken(other, 0.0) for other in whole or ended]
@@ -89,16 +84,20 @@ def taken(trial: FrozenTrial, seconds: float) -> float:
     """Seconds that a trial took; one at work at least as many as are expected.
 
     One whose process was killed ended when that was last heard of, and not when somebody found it dead, perhaps days later.
+    Its start and its lease are times of its own machine, which those of another machine are not compared with.
     """
     if trial.datetime_start is None:
         return 0.0
-    if trial.state == TrialState.RUNNING:
-        return max(seconds, (datetime.now() - trial.datetime_start).total_seconds())
     took = trial.duration.total_seconds() if trial.duration is not None else 0.0
-    if "died" in trial.user_attrs and "lease" in trial.user_attrs:
-        heard = trial.user_attrs["lease"] - trial.datetime_start.timestamp()
-        took = min(took, max(0.0, heard) + trial.user_attrs["lease_seconds"] / RENEWALS)
-    return took
+    heard = took
+    if "lease" in trial.user_attrs:
+        heard = max(0.0, trial.user_attrs["lease"] - trial.datetime_start.timestamp())
+        heard += trial.user_attrs["lease_seconds"] / RENEWALS
+    if trial.state == TrialState.RUNNING:
+        return max(seconds, heard)
+    if "died" in trial.user_attrs and ENDING not in trial.user_attrs:  # as earlier versions left it, whoever ended it
+        took = min(took, heard)
+    return heard if trial.user_attrs.get(ENDING) == KILLED else took
 
 
 def gpus(sweep: "Sweep", trial: optuna.Trial) -> int:

@@ -24,6 +24,11 @@ from gacsnn.sweep.memory import OUT_OF_MEMORY, REMEDY, next_remedy
 
 INTERRUPTED = "interrupted by the user"
 
+# The attribute of a trial that is taken up again: how it ended. Its process was asked to stop by a signal; it ended because
+# that of its sweep was killed; it was killed itself; the machine failed. Only KILLED uses up a retry.
+ENDING = "ending"
+STOPPED, ORPHANED, KILLED, FAULT = "stopped", "orphaned", "killed", "fault"
+
 # The attribute of a trial that died because there was no budget left to take it up.
 OVER_BUDGET = "over_budget"
 
@@ -32,6 +37,9 @@ TAKEN_FROM = "taken_from"
 
 # The attribute of a trial whose parameters are complete, which holds the hash of its config.
 PREPARED = "config_hash"
+
+# The attribute of a study: how many trials it was asked for last.
+ASKED = "n_trials"
 
 EXCESS = "surplus"  # the attribute of a trial in excess, as it has been called in studies from the first
 
@@ -50,11 +58,13 @@ def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if reason := dead(study, trial):
             note_doubt(study, trial)
-            finish_early(study, trial, reason, EXCESS if excess(study, trial, n_trials) else "died")
+            # A trial that lost a race was killed before it had parameters; one beyond a number that was lowered has epochs.
+            lost = PREPARED not in trial.user_attrs and excess(study, trial, n_trials)
+            finish_early(study, trial, reason, EXCESS if lost else "died", KILLED)
     trials = study.get_trials(deepcopy=False)
-    taken_up = {trial.user_attrs.get("retry_of") for trial in trials}
+    taken_up = {trial.user_attrs.get("retry_of") for trial in trials if EXCESS not in trial.user_attrs}
     for trial in trials:
-        if trial.state != TrialState.FAIL or trial.number in taken_up:
+        if trial.state != TrialState.FAIL or trial.number in taken_up or is_beyond(trials, trial, n_trials):
             continue
         params = params_of(trials, trial)
         kept = {name: trial.user_attrs[name] for name in (REMEDY,) if name in trial.user_attrs}
@@ -63,8 +73,7 @@ def reap_dead(study: optuna.Study, n_trials: int, max_retries: int) -> None:
             study.enqueue_trial(params, user_attrs={"retry_of": trial.number, **kept})
         elif "died" in trial.user_attrs:
             # The user may interrupt as often as he likes, and a machine that fails again and again may still get on.
-            stopped = trial.user_attrs["died"] == INTERRUPTED or OVER_BUDGET in trial.user_attrs
-            fair = stopped or got_on(trials, trial)
+            fair = is_suspended(trial) or OVER_BUDGET in trial.user_attrs or got_on(trials, trial)
             tries = trial.user_attrs.get("tries", 1) + (not fair)
             if tries <= 1 + max_retries:
                 study.enqueue_trial(params, user_attrs={"retry_of": trial.number, "tries": tries, **kept})
@@ -101,9 +110,10 @@ def is_taken_up_again(trial: FrozenTrial) -> bool:
     return "died" in trial.user_attrs or OUT_OF_MEMORY in trial.user_attrs
 
 
-def is_interrupted(trial: FrozenTrial) -> bool:
-    """Whether the user stopped a trial that goes on, however often he does so."""
-    return trial.state == TrialState.FAIL and trial.user_attrs.get("died") == INTERRUPTED
+def is_suspended(trial: FrozenTrial) -> bool:
+    """Whether a trial ended by a signal or a fault of the machine: it goes on, however often that happens."""
+    known = trial.user_attrs.get(ENDING) in (STOPPED, ORPHANED, FAULT)
+    return trial.state == TrialState.FAIL and (known or trial.user_attrs.get("died") == INTERRUPTED)
 
 
 def given_up(study: optuna.Study) -> list[FrozenTrial]:
@@ -111,7 +121,7 @@ def given_up(study: optuna.Study) -> list[FrozenTrial]:
     return [
         t
         for t in effective_trials(study)
-        if t.state == TrialState.FAIL and "died" in t.user_attrs and not is_interrupted(t)
+        if t.state == TrialState.FAIL and "died" in t.user_attrs and not is_suspended(t)
     ]
 
 
@@ -144,9 +154,13 @@ def chains(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
 
 
 @uninterrupted()
-def finish_early(study: optuna.Study, trial: FrozenTrial | optuna.Trial, reason: str, mark: str = "") -> None:
+def finish_early(
+    study: optuna.Study, trial: FrozenTrial | optuna.Trial, reason: str, mark: str = "", ending: str = ""
+) -> None:
     """FAIL with its reason. What is marked `died` or `out_of_memory` is taken up again; what failed by itself is not."""
     try:
+        if ending:
+            study._storage.set_trial_user_attr(trial._trial_id, ENDING, ending)
         study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
         if mark:
             study._storage.set_trial_user_attr(trial._trial_id, mark, reason)
@@ -211,15 +225,27 @@ def take(
 
 def excess(study: optuna.Study, trial: FrozenTrial | optuna.Trial, n_trials: int) -> bool:
     """Whether this trial is one too many: beyond the number asked for, or the second that takes up the same one."""
-    taken_up = trial.user_attrs.get("retry_of")
-    if taken_up is None:
-        return new_trial_index(study, trial.number) >= n_trials
-    rivals = [other for other in study.get_trials(deepcopy=False) if other.user_attrs.get("retry_of") == taken_up]
+    trials, taken_up = study.get_trials(deepcopy=False), trial.user_attrs.get("retry_of")
+    if is_beyond(trials, trial, n_trials):
+        return True
+    rivals = [other for other in trials if taken_up is not None and other.user_attrs.get("retry_of") == taken_up]
     return any(rival.number < trial.number and EXCESS not in rival.user_attrs for rival in rivals)
 
 
+def is_beyond(trials: list[FrozenTrial], trial: FrozenTrial | optuna.Trial, n_trials: int) -> bool:
+    """Whether a trial's configuration is none of the first `n_trials`. It keeps its epochs for a larger number."""
+    first = ancestors(trials, trial)[-1]
+    return TAKEN_FROM not in trials[first].user_attrs and sum(map(is_new, trials[:first])) >= n_trials
+
+
 def effective_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that answer for the study: not those that died and were taken up again, nor excess ones."""
+    """The trials that answer for the study: not those that died and were taken up again, nor excess ones.
+
+    Nor those that died beyond the number of trials that the study was last asked for.
+    """
     trials = study.get_trials(deepcopy=False)
     taken_up = {trial.user_attrs.get("retry_of") for trial in trials if EXCESS not in trial.user_attrs}
-    return [trial for trial in trials if trial.number not in taken_up and EXCESS not in trial.user_attrs]
+    found = [trial for trial in trials if trial.number not in taken_up and EXCESS not in trial.user_attrs]
+    died = {trial.number for trial in found if trial.state == TrialState.FAIL and is_taken_up_again(trial)}
+    asked = study.user_attrs.get(ASKED, len(trials)) if died else 0
+    return [trial for trial in found if trial.number not in died or not is_beyond(trials, trial, asked)]

@@ -20,7 +20,7 @@ from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.patient import impatient
 from gacsnn.sweep.points import grid_point
 from gacsnn.sweep.question import written
-from gacsnn.sweep.status import SEED, best_so_far, best_trials, finished, scores
+from gacsnn.sweep.status import SEED, best_so_far, best_trials, count_done, scores
 from gacsnn.sweep.storage import run_of, runs_of
 from gacsnn.sweep.trial import name_of
 
@@ -34,7 +34,7 @@ def conclude(sweep: Sweep) -> None:
     for part in (sweep, confirming):
         if part is not None and not is_finished(part):
             log.info(
-                f"study {part.name}: {finished(part.study)} of {part.n_trials} trials done; others are at work on the rest"
+                f"study {part.name}: {count_done(part.study)} of {part.n_trials} trials done; others are at work on the rest"
             )
             return
     best = best_trials(sweep.study)
@@ -57,8 +57,8 @@ def conclude(sweep: Sweep) -> None:
             numbers = ", ".join(str(trial.number) for trial in lost)
             raise SweepError(
                 f"study {part.name}: {len(lost)} trials were given up (trial {numbers}), each after "
-                f"hydra.sweeper.max_retries={sweep.options.max_retries} retries that finished no further epoch; the last: "
-                f"{lost[-1].user_attrs['died']}"
+                f"hydra.sweeper.max_retries={sweep.options.max_retries} retries that finished no further epoch; "
+                f"hydra.sweeper.retry=failed tries them again; the last: {lost[-1].user_attrs['died']}"
             )
 
 
@@ -146,7 +146,7 @@ def say_stopped(sweep: Sweep) -> None:
     """After Ctrl-C or another signal: how far it is, and that it goes on. Of a storage that is away just now nothing is known."""
     try:
         with impatient():
-            done = f"{finished(sweep.study)} of {sweep.n_trials} trials done; "
+            done = f"{count_done(sweep.study)} of {sweep.n_trials} trials done; "
     except StorageError:
         done = ""
     log.info(f"study {sweep.name}: stopped; {done}the same command goes on with it")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from signal import SIGINT, Signals
 from typing import Any
 
 import optuna
@@ -11,12 +12,14 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from gacsnn.config.messages import first_line
-from gacsnn.errors import GpuMemoryError, Pruned, StorageError, TakenOverError, is_machine_fault
-from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import finish_early
-from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.errors import GpuMemoryError, Pruned, StorageError, TakenOverError, UnavailableError, is_machine_fault
+from gacsnn.runtime.signals import requested, uninterrupted
+from gacsnn.sweep.claims import FAULT, INTERRUPTED, ORPHANED, STOPPED, finish_early
+from gacsnn.sweep.leases import TAKEN_OVER, owner
 from gacsnn.sweep.memory import OUT_OF_MEMORY, REMEDIES, next_remedy, tried
+from gacsnn.sweep.patient import impatient
 from gacsnn.sweep.status import scores
+from gacsnn.sweep.workers import is_orphaned
 
 # What torch says, in errors of no kind of their own, when the host is out of memory.
 HOST_MEMORY = ("can't allocate memory", "not enough memory", "out of shared memory", "killed by signal: Killed")
@@ -41,12 +44,13 @@ def tell(study: optuna.Study, objectives: Sequence[str], trial: optuna.Trial, re
         raise
     except Exception as error:
         reason, mark, then = first_line(error), "died" if is_machines(error) else "", ""
+        ending = FAULT if isinstance(error, UnavailableError) else ""
         if isinstance(error, GpuMemoryError):
             remedy = next_remedy(trial.user_attrs)
             mark, reason = ("", reason + tried(trial.user_attrs)) if remedy is None else (OUT_OF_MEMORY, reason)
             then = "" if remedy is None else f"; it is tried again, {REMEDIES[remedy]}"
         if not isinstance(error, TakenOverError):
-            finish_early(study, trial, reason, mark)
+            finish_early(study, trial, reason, mark, ending)
         return f"failed: {reason}{then}"
     values = list(value) if isinstance(value, Sequence) else [value]
     if any(not isinstance(v, int | float) or not math.isfinite(v) for v in values):
@@ -79,6 +83,22 @@ def end(
             raise
         return False
     return True
+
+
+def end_own(study: optuna.Study, error: BaseException) -> None:
+    """Write down how the trials of this process ended, when an error or a signal ends the process before they are done.
+
+    A storage that is away is not waited for: then the next start finds that this process is gone.
+    """
+    reason, ending = first_line(error), FAULT if isinstance(error, UnavailableError) else ""
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        number = requested()
+        reason = f"stopped by {Signals(number).name}" if number and number != SIGINT else INTERRUPTED
+        reason, ending = ("the process of its sweep was killed", ORPHANED) if is_orphaned() else (reason, STOPPED)
+    with suppress(StorageError), impatient():
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.user_attrs.get("owner") == owner():
+                finish_early(study, trial, reason, "died", ending)
 
 
 def is_machines(error: Exception) -> bool:

@@ -42,7 +42,7 @@ HELP: dict[str, tuple[str, str]] = {
     "max_failure_rate": ("fraction of n_trials that may fail; the sweep stops beyond", ""),
     "max_retries": ("how often a trial whose process was killed is taken up again", ""),
     "lease_seconds": ("how long another machine may be silent before its trial is taken up", ""),
-    "storage_patience_seconds": ("how long a storage that is away is waited for", ""),
+    "storage_patience_seconds": ("how long a storage that is away, or a full disk, is waited for", ""),
 }
 
 

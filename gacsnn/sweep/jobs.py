@@ -11,12 +11,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.config.merge import config_hash
 from gacsnn.config.text import to_json
-from gacsnn.errors import InputError, MachineError, TakenOverError
+from gacsnn.errors import InputError, MachineError, TakenOverError, UnavailableError, machine_error
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.files import write_text
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import PREPARED, ancestors, effective_trials, finish_early
+from gacsnn.sweep.claims import FAULT, PREPARED, ancestors, effective_trials, finish_early
+from gacsnn.sweep.faults import MachineFault
 from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
 from gacsnn.sweep.memory import REMEDIES, REMEDY, in_parts, room
 from gacsnn.sweep.succession import take_over
@@ -50,7 +51,9 @@ def prepare(sweep: "Sweep", trial: optuna.Trial) -> bool:
     return True
 
 
-def begin(sweep: "Sweep", trial: optuna.Trial, leases: contextlib.ExitStack) -> list[list[str]] | None:
+def begin(
+    sweep: "Sweep", trial: optuna.Trial, leases: contextlib.ExitStack, fault: MachineFault
+) -> list[list[str]] | None:
     """Own a trial and make its jobs, one a seed. None when it is another's by now, or its run directory cannot be made."""
     try:
         # The lease first: who was held up before it finds out here, and touches no directory.
@@ -69,9 +72,10 @@ def begin(sweep: "Sweep", trial: optuna.Trial, leases: contextlib.ExitStack) -> 
     except UpdateFinishedTrialError:
         log_trial(sweep, trial, TAKEN_OVER)
     except OSError as error:
-        reason = f"{error.filename or sweep.folder}: {error.strerror or error}"
-        log_trial(sweep, trial, f"failed: {reason}")
-        finish_early(sweep.study, trial, reason, "died")
+        failed = machine_error(error, sweep.folder, "the trial has not begun")
+        log_trial(sweep, trial, f"failed: {failed}")
+        finish_early(sweep.study, trial, str(failed), "died", FAULT if isinstance(failed, UnavailableError) else "")
+        fault.note(failed)
     return None
 
 

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.runtime.signals import set_taken_over, uninterrupted
 from gacsnn.sweep.patient import back_since, impatient
@@ -33,7 +33,7 @@ MAY_LIVE = "may_live"
 # How often a lease is renewed while it lasts.
 RENEWALS = 4
 
-# Seconds after which a running trial without an owner is taken for one whose process was killed while it began.
+# Seconds without an owner, by our clock, after which a running trial is one whose process was killed while it began.
 UNOWNED = 10.0
 
 
@@ -76,7 +76,7 @@ def is_here(held: Mapping[str, Any]) -> bool:
 class Seen:
     """A lease as it was last seen, since when by our clock, and whether it has moved since the first look."""
 
-    value: float
+    value: float | None
     since: float
     moved: bool = False
 
@@ -86,8 +86,8 @@ _seen: WeakKeyDictionary[BaseStorage, dict[int, Seen]] = WeakKeyDictionary()
 
 
 def look(study: optuna.Study, trial: FrozenTrial) -> Seen:
-    """Look at the lease of a trial on another machine."""
-    known, value = _seen.setdefault(study._storage, {}), trial.user_attrs.get("lease", 0.0)
+    """Look at the lease of a trial on another machine, or of one that has no owner yet."""
+    known, value = _seen.setdefault(study._storage, {}), trial.user_attrs.get("lease")
     seen = known.get(trial._trial_id)
     if seen is None or seen.value != value:
         known[trial._trial_id] = Seen(value, time.monotonic(), moved=seen is not None)
@@ -97,17 +97,24 @@ def look(study: optuna.Study, trial: FrozenTrial) -> Seen:
 def dead(study: optuna.Study, trial: FrozenTrial) -> str | None:
     """Why a running trial is no longer run by anyone; None while it may be."""
     held = trial.user_attrs.get("owner")
-    if held is None:
-        began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        return "its process was killed while it began" if time.time() - began > UNOWNED else None
-    if is_here(held):
-        gone = process_start(held["pid"]) != held["start"]
-        return f"its process {held['pid']} on {held['host']} was killed" if gone else None
+    if held is not None and is_here(held):
+        return killed_here(trial)
     # While the storage was away nobody could renew: a lease begins anew when it comes back.
     since = max(look(study, trial).since, back_since(study._storage))
+    if held is None:
+        return "its process was killed while it began" if time.monotonic() - since > UNOWNED else None
     if time.monotonic() - since > trial.user_attrs.get("lease_seconds", 60.0):
         return f"nothing was heard of its process {held['pid']} on {held['host']}"
     return None
+
+
+def killed_here(trial: FrozenTrial) -> str | None:
+    """Return why a running trial of a process on this machine is over; None while it runs, or if it is on another machine."""
+    held = trial.user_attrs.get("owner")
+    if trial.state != TrialState.RUNNING or held is None or not is_here(held):
+        return None
+    gone = process_start(held["pid"]) != held["start"]
+    return f"its process {held['pid']} on {held['host']} was killed" if gone else None
 
 
 def in_doubt(study: optuna.Study, trial: FrozenTrial) -> bool:

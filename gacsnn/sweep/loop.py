@@ -12,16 +12,16 @@ from hydra.plugins.launcher import Launcher
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from gacsnn.config.messages import first_line
 from gacsnn.config.schema import Config, Train
-from gacsnn.errors import InputError, StorageError, SweepError, TakenOverError
+from gacsnn.errors import InputError, SweepError, TakenOverError
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
 from gacsnn.sweep.about import check_database, check_new, is_begun, storage_beside, write_about, written_storage
 from gacsnn.sweep.budget import is_spent, refused
-from gacsnn.sweep.claims import INTERRUPTED, claim, effective_trials, finish_early, is_taken_up_again
+from gacsnn.sweep.claims import ASKED, claim, effective_trials, is_taken_up_again
 from gacsnn.sweep.compose import Compose
-from gacsnn.sweep.endings import tell
+from gacsnn.sweep.endings import end_own, tell
+from gacsnn.sweep.faults import MachineFault
 from gacsnn.sweep.jobs import begin, log_trial, prepare
 from gacsnn.sweep.leases import TAKEN_OVER
 from gacsnn.sweep.memory import give_back
@@ -31,7 +31,7 @@ from gacsnn.sweep.question import Claim, read_claims, to_plain
 from gacsnn.sweep.rungs import Rungs, promote
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Search, probes, study_identity
-from gacsnn.sweep.status import ASKED, status
+from gacsnn.sweep.status import status
 from gacsnn.sweep.storage import check_kind, open_storage, open_study, stored_study
 from gacsnn.sweep.workers import sweep_worker
 
@@ -142,7 +142,16 @@ class Sweep:
 
     def work(self, at_once: int) -> None:
         """Run trials, so many at once, until none is left for this process."""
-        options = self.options
+        try:
+            self.work_on(at_once)
+        except BaseException as error:
+            # Ctrl-C or SIGTERM: a run has saved its last epoch, and is taken up when the sweep goes on.
+            with uninterrupted():
+                end_own(self.study, error)
+            raise
+
+    def work_on(self, at_once: int) -> None:
+        options, fault = self.options, MachineFault(self.options.storage_patience_seconds)
         while True:
             trials = []
             while len(trials) < at_once and not is_spent(self):
@@ -161,8 +170,9 @@ class Sweep:
                 except UpdateFinishedTrialError:
                     log_trial(self, trial, TAKEN_OVER)
             if trials:
-                self.run(trials)
+                self.run(trials, fault)
             stop_after_failures(self)
+            fault.pause()
             if not trials:
                 return
 
@@ -170,30 +180,22 @@ class Sweep:
         if self.options.rungs is not None:
             promote(self.study, self.options.rungs, self.n_trials)
 
-    def run(self, trials: list[optuna.Trial]) -> None:
+    def run(self, trials: list[optuna.Trial], fault: MachineFault) -> None:
         """Launch trials together, and tell the study how each ended."""
         jobs: dict[int, list[list[str]]] = {}
         with contextlib.ExitStack() as leases:
-            try:
-                for trial in trials:
-                    if (mine := begin(self, trial, leases)) is not None:
-                        jobs[trial.number] = mine
-                trials = [trial for trial in trials if trial.number in jobs]
-                returns = repeats.launch(self, trials, jobs)
-                failed = [returned for returned in returns if returned.status != JobStatus.COMPLETED]
-                give_back(returned._return_value for returned in failed)  # before others have the GPU
-                if failed:
-                    with contextlib.suppress(TakenOverError):  # that is the trial's end, and not this process's
-                        stop_if_requested()  # an import that a signal cuts short may end with an error of its own
-            except BaseException as error:
-                # Ctrl-C or SIGTERM: what is running has saved its last epoch, and is taken up when the sweep goes on.
-                stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-                reason = INTERRUPTED if stopped else first_line(error)
-                with contextlib.suppress(StorageError):  # then the next start finds that this process is gone
-                    for trial in trials:
-                        finish_early(self.study, trial, reason, "died")
-                raise
+            for trial in trials:
+                if (mine := begin(self, trial, leases, fault)) is not None:
+                    jobs[trial.number] = mine
+            trials = [trial for trial in trials if trial.number in jobs]
+            returns = repeats.launch(self, trials, jobs)
+            failed = [returned for returned in returns if returned.status != JobStatus.COMPLETED]
+            give_back(returned._return_value for returned in failed)  # before others have the GPU
+            if failed:
+                with contextlib.suppress(TakenOverError):  # that is the trial's end, and not this process's
+                    stop_if_requested()  # an import that a signal cuts short may end with an error of its own
         for trial, returned in zip(trials, returns, strict=True):
+            fault.note(returned._return_value)
             log_trial(
                 self, trial, f"{tell(self.study, self.options.objectives, trial, returned)}; {self.status(len(jobs))}"
             )

@@ -99,7 +99,7 @@ class StudyConf(OptunaSweeperConf):
     max_failure_rate: float = 0.5  # of n_trials; the sweep stops beyond
     max_retries: int = 10  # how often a trial whose process was killed is taken up again
     lease_seconds: float = 60.0  # how long another machine may be silent before its trial is taken up
-    storage_patience_seconds: float = 300.0  # how long a storage that is away is waited for
+    storage_patience_seconds: float = 300.0  # how long a storage that is away, or a full disk, is waited for
     budget_hours: float | None = None  # of trials, added up over workers; one that would take more is not started
     budget_gpu_hours: float | None = None  # the same, times the GPUs of a trial
     test: str = "best"  # whose test split is read: best, all or none

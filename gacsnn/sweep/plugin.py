@@ -89,7 +89,7 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.others import check_others, take_from_others
         from gacsnn.sweep.plan import plan_sweep
         from gacsnn.sweep.search import read_search
-        from gacsnn.sweep.status import StudyBar, finished
+        from gacsnn.sweep.status import StudyBar, count_done
 
         assert self.config is not None
         assert self.launcher is not None
@@ -125,7 +125,9 @@ class StudySweeper(Sweeper):
         if index is None and options.retry == "failed" and (count := line_up_failed(sweep.study)):
             log.info(f"study {sweep.name}: trials that failed and are lined up again: {count}")
         if index is None:
-            log.info(f"study {sweep.name}: {sweep.n_trials} trials asked for, {finished(sweep.study)} done -> {folder}")
+            log.info(
+                f"study {sweep.name}: {sweep.n_trials} trials asked for, {count_done(sweep.study)} done -> {folder}"
+            )
         try:
             if script is not None or (sweep.local and options.n_jobs > 1 and index is None):
                 with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:

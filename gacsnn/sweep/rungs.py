@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import TAKEN_FROM, chains, is_new
+from gacsnn.sweep.claims import TAKEN_FROM, chains, is_beyond, is_new
 
 # The attribute of a trial that paused: at which rung, counted from 0.
 PAUSED = "paused"
@@ -75,14 +75,14 @@ def promote(study: optuna.Study, rungs: Rungs, n_trials: int) -> None:
     When nothing else is left to do and no trial was run to the end, the best of the highest rung goes on: of few trials a
     rung may have too few for one to be promoted.
     """
-    found = climbers(study)
+    trials = study.get_trials(deepcopy=False)
+    found = [one for one in climbers(study) if not is_beyond(trials, one.last, n_trials)]
     for rung in reversed(range(len(rungs.epochs) - 1)):
         best = best_at(study, rungs, rung, found)
         for one in best[: len(best) // rungs.factor]:
             if one.stands_at(rung):
                 line_up(study, one)
                 return
-    trials = study.get_trials(deepcopy=False)
     unfinished = any(not trial.state.is_finished() for trial in trials) or sum(map(is_new, trials)) < n_trials
     if unfinished or any(trial.state == TrialState.COMPLETE for trial in trials):
         return

@@ -13,15 +13,15 @@ from tqdm import tqdm
 
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.signals import uninterrupted
-from gacsnn.sweep.claims import TAKEN_FROM, effective_trials, is_interrupted
+from gacsnn.sweep.claims import TAKEN_FROM, effective_trials, is_suspended, is_taken_up_again
 from gacsnn.sweep.memory import OUT_OF_MEMORY
 from gacsnn.sweep.patient import impatient
 
-# The attribute of a study: how many trials it was asked for last.
-ASKED = "n_trials"
-
 # The option whose values are not ranked.
 SEED = "seed"
+
+# The states of trials that came to their end.
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 # Seconds between looks at the storage.
 CHECK_EVERY = 1.0
@@ -32,8 +32,18 @@ def finished(study: optuna.Study) -> int:
     return sum(is_over(trial) for trial in own_trials(study))
 
 
+def count_done(study: optuna.Study) -> int:
+    """Return the number of trials that came to their end, which excludes those that failed."""
+    return sum(trial.state in DONE for trial in own_trials(study))
+
+
+def count_failed(study: optuna.Study) -> int:
+    """Return the number of trials that failed by themselves, and are not tried again."""
+    return sum(trial.state == TrialState.FAIL and not is_taken_up_again(trial) for trial in own_trials(study))
+
+
 def is_over(trial: FrozenTrial) -> bool:
-    return trial.state.is_finished() and OUT_OF_MEMORY not in trial.user_attrs and not is_interrupted(trial)
+    return trial.state.is_finished() and OUT_OF_MEMORY not in trial.user_attrs and not is_suspended(trial)
 
 
 def own_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -95,8 +105,7 @@ def seconds_left(study: optuna.Study, n_trials: int, at_once: int) -> float | No
     trials = own_trials(study)
     if not any(trial.state == TrialState.COMPLETE for trial in trials):
         return None
-    done = (TrialState.COMPLETE, TrialState.PRUNED)
-    timed = [trial.duration for trial in trials if trial.state in done and "reused" not in trial.user_attrs]
+    timed = [trial.duration for trial in trials if trial.state in DONE and "reused" not in trial.user_attrs]
     seconds = [time_taken.total_seconds() for time_taken in timed if time_taken is not None]
     left = n_trials - sum(map(is_over, trials))
     running = sum(trial.state == TrialState.RUNNING for trial in trials)
@@ -107,7 +116,9 @@ def seconds_left(study: optuna.Study, n_trials: int, at_once: int) -> float | No
 
 def status(study: optuna.Study, n_trials: int, objectives: Sequence[str], at_once: int = 1) -> str:
     """`5 of 20 trials done, best validation_top1 96.3 (trial 2), about 3 min 20 s left`."""
-    parts = [f"{finished(study)} of {n_trials} trials done", best_so_far(study, objectives)]
+    failed = count_failed(study)
+    parts = [f"{count_done(study)} of {n_trials} trials done", f"{failed} failed" if failed else ""]
+    parts.append(best_so_far(study, objectives))
     if (left := seconds_left(study, n_trials, at_once)) is not None:
         parts.append(f"about {duration(left)} left")
     return ", ".join(part for part in parts if part)

@@ -13,7 +13,7 @@ from typing import TextIO
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import write_line
 from gacsnn.runtime.cores import share, visible_gpus
-from gacsnn.runtime.signals import end_with_parent, held_back, stop_if_requested
+from gacsnn.runtime.signals import end_with_parent, held_back, requested, stop_if_requested
 
 WORKER = "GACSNN_WORKER"  # environment of a worker process: its index, and the process that supervises it
 ARRAY = "GACSNN_ARRAY"  # environment of a worker that a cluster started
@@ -30,6 +30,11 @@ def sweep_worker() -> int | None:
 def array_worker() -> bool:
     """Whether this process is a worker of a job array, which nobody on its machine supervises."""
     return ARRAY in os.environ
+
+
+def is_orphaned() -> bool:
+    """Whether this is a worker whose supervisor has ended before it, as after kill -9."""
+    return WORKER in os.environ and os.getppid() != int(os.environ[WORKER].split("/")[1])
 
 
 def end_with_supervisor() -> None:
@@ -67,7 +72,7 @@ def supervise(count: int, processes: int | str, watch: Callable[[], None], overr
             stop_if_requested()
             time.sleep(0.05)
     finally:
-        stop([worker.process for worker in workers.values()])
+        stop([worker.process for worker in workers.values()], requested() or signal.SIGTERM)
         for worker in [*ended, *workers.values()]:
             worker.finish_relaying()
     if code:
@@ -94,10 +99,11 @@ def gpus_of_workers(gpus: list[str], count: int, processes: int | str) -> list[l
     ]
 
 
-def stop(processes: list[subprocess.Popen[str]]) -> None:
+def stop(processes: list[subprocess.Popen[str]], number: int) -> None:
+    """End processes by a signal, which they write down as the reason, and wait until they have saved."""
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
     end = time.monotonic() + SAVING
     for process in processes:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from gacsnn.config.merge import CHANGEABLE, differences, sections
 from gacsnn.config.saved import from_saved, to_dict
 from gacsnn.config.schema import Config, Train
-from gacsnn.errors import DivergenceError, InputError, MachineError
+from gacsnn.errors import DivergenceError, InputError, machine_error
 from gacsnn.report.run_page import write_page
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.console import log
@@ -168,8 +168,7 @@ def machine_errors(config: Config, run_dir: RunDirectory) -> Iterator[None]:
         with gpu_memory_errors(config, lambda: what_is_kept(run_dir)):
             yield
     except OSError as error:
-        where = error.filename or run_dir.path
-        raise MachineError(f"{where}: {error.strerror or error}; {what_is_kept(run_dir)}") from None
+        raise machine_error(error, run_dir.path, what_is_kept(run_dir)) from None
 
 
 def what_is_kept(run_dir: RunDirectory) -> str:

@@ -1,5 +1,6 @@
 """A machine that fails: no space left, a folder that is gone. One line, nothing half-written, and the run can go on."""
 
+import errno
 import os
 import resource
 import shutil
@@ -8,11 +9,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from optuna.trial import TrialState
 from program import FOLDER, QUICK, ROOT, SEARCH, TINY, Launch, once_saved, read_metrics, read_result
+from studies import load
+
+from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.sweep import faults
+from gacsnn.training import saving
 
 STEPS = (*TINY, "hardware.threads=1", "epochs=3")
 
@@ -184,12 +191,51 @@ def test_a_run_directory_that_is_removed_ends_the_run_in_one_line(
     assert "No such file or directory; nothing was saved yet, or it is gone" in err
 
 
+def test_a_disk_that_is_full_for_a_while_uses_up_no_retries(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves: list[Path] = []
+
+    def full_at_first(run_dir: RunDirectory, *given: Any) -> None:
+        saves.append(run_dir.path)
+        if len(saves) <= 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run_dir.last))
+        write(run_dir, *given)
+
+    write = saving.write
+    monkeypatch.setattr(saving, "write", full_at_first)
+    monkeypatch.setattr(faults, "FIRST_PAUSE", 0.01)
+    code, out, err = launch("-m", *QUICK, "hydra.sweeper.n_trials=2", "hydra.sweeper.max_retries=0")
+    assert code == 0, err
+    assert out.count("retried after growing pauses") == 1
+    assert out.count("No space left on device; nothing was saved yet, or it is gone; 0 of 2 trials done") == 3, out
+    states = [trial.state.name for trial in load(tmp_path / FOLDER).trials]
+    assert states == ["FAIL"] * 3 + ["COMPLETE"] * 2
+    assert (tmp_path / FOLDER / "3").is_dir(), "the run directory is passed on"
+
+
+def test_a_disk_that_stays_full_ends_the_sweep_which_goes_on_later(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(run_dir: RunDirectory, *_given: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run_dir.last))
+
+    command = ("-m", *QUICK, "hydra.sweeper.n_trials=1", "hydra.sweeper.max_retries=0")
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "write", full)
+        code, _, err = launch(*command, "hydra.sweeper.storage_patience_seconds=0")
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "the same command goes on later" in err
+    assert launch(*command).code == 0
+
+
 @pytest.mark.slow
 def test_a_trial_on_a_machine_that_fails_is_taken_up_and_not_held_against_it(launch: Launch, tmp_path: Path) -> None:
     command = ("-m", *SEARCH, "hydra.sweeper.n_trials=1", "hydra.sweeper.storage=journal:full.log")
     done = with_small_files(tmp_path, 50_000, *command, "hydra.sweeper.max_retries=1")
     assert done.returncode == 1
     assert "given up" in done.stderr
+    assert "hydra.sweeper.retry=failed" in done.stderr
     assert "File too large" in done.stderr
     assert launch(*command, "hydra.sweeper.max_retries=5").code == 0
     result = max((tmp_path / FOLDER).glob("*/result.json"))

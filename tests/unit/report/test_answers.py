@@ -11,9 +11,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from gacsnn.report.answers import Answer, answers
 from gacsnn.report.study import claim_lines, unfinished
 from gacsnn.statistics import paired
-from gacsnn.sweep.claims import INTERRUPTED
+from gacsnn.sweep.claims import ASKED, INTERRUPTED
 from gacsnn.sweep.question import read_claims, to_plain
-from gacsnn.sweep.status import ASKED
 
 SPACE: dict[str, BaseDistribution] = {
     "encoder": CategoricalDistribution(["gac", "direct"]),

@@ -3,6 +3,8 @@
 import signal
 import threading
 import time
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -10,16 +12,21 @@ from optuna.trial import TrialState
 
 from gacsnn.runtime import signals
 from gacsnn.runtime.signals import StopRequested
+from gacsnn.sweep import leases
 from gacsnn.sweep.claims import (
+    ASKED,
+    FAULT,
     INTERRUPTED,
     OVER_BUDGET,
+    STOPPED,
     claim,
     effective_trials,
     finish_early,
     given_up,
     line_up_failed,
+    reap_dead,
 )
-from gacsnn.sweep.leases import is_here
+from gacsnn.sweep.leases import is_here, owner
 from gacsnn.sweep.storage import open_study
 
 
@@ -148,3 +155,55 @@ def test_trials_that_failed_are_lined_up_again_once() -> None:
         study.tell(trial, 1.0)
     assert claim(study, 3, 0, 60.0, sampler) is None
     assert [trial.state for trial in effective_trials(study)] == [TrialState.COMPLETE] * 3
+
+
+def test_a_killed_trial_beyond_a_lowered_number_goes_on_when_the_number_is_raised() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    first, second = (claim(study, 2, 5, 60.0, sampler) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    study.tell(first, 1.0)
+    second.set_user_attr("config_hash", "hash")
+    second.set_user_attr("epochs", 3)
+    second.set_user_attr("owner", {**owner(), "start": "1"})  # killed
+    study.set_user_attr(ASKED, 1)
+    assert claim(study, 1, 5, 60.0, sampler) is None
+    assert [trial.number for trial in effective_trials(study)] == [0]
+    assert given_up(study) == []
+    study.set_user_attr(ASKED, 2)
+    again = claim(study, 2, 5, 60.0, sampler)
+    assert again is not None
+    assert again.user_attrs["retry_of"] == second.number
+    # Lined up, and the number is lowered before it runs.
+    finish_early(study, again, "stopped by SIGTERM", "died", STOPPED)
+    reap_dead(study, 2, 5)
+    study.set_user_attr(ASKED, 1)
+    assert claim(study, 1, 5, 60.0, sampler) is None
+    study.set_user_attr(ASKED, 2)
+    last = claim(study, 2, 5, 60.0, sampler)
+    assert last is not None
+    assert last.user_attrs["retry_of"] == again.number
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=-5), timedelta(0), timedelta(minutes=5)])
+def test_a_trial_without_an_owner_is_killed_by_our_clock_whatever_its_own_says(
+    ahead: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    begun = optuna.trial.create_trial(state=TrialState.RUNNING)
+    begun.datetime_start = datetime.now() + ahead
+    study.add_trial(begun)
+    for waited, dies in ((0.0, False), (leases.UNOWNED, False), (1.0, True)):
+        now[0] += waited
+        assert (leases.dead(study, study.trials[0]) is not None) == dies
+
+
+def test_a_machines_fault_uses_up_no_retry() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    for number in range(5):
+        trial = claim(study, 1, 0, 60.0, sampler)
+        assert trial is not None, f"given up after {number} faults"
+        finish_early(study, trial, "no space left on device", "died", FAULT)
+    assert given_up(study) == []

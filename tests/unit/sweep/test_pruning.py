@@ -37,7 +37,7 @@ class Machine(PatientStorage):
     """A storage and a disk, and a process that is killed before, between and after what it writes there."""
 
     def __init__(self, inner: BaseStorage) -> None:
-        self.inner = inner
+        super().__init__(inner, "the storage", None, 0.0)
         self.saved: dict[int, list[dict[str, Any]]] = {}
         self.moments, self.kills, self.starts = 0, set[int](), 0
 
