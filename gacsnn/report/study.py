@@ -33,7 +33,7 @@ from gacsnn.report.trials import tried
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.sweep.claims import ASKED, TAKEN_FROM, effective_trials
-from gacsnn.sweep.status import SEED, best_trials
+from gacsnn.sweep.status import SEED, best_trials, warn_of_missing_runs
 from gacsnn.sweep.storage import load_study, run_of, runs_of
 
 MEANS = "by everything but the seed: mean ± standard deviation"
@@ -70,6 +70,7 @@ def without_collection() -> Iterator[None]:
 def show_study(folder: Path) -> dict[str, Any]:
     study, objectives = load_study(folder)
     trials = effective_trials(study)
+    warn_of_missing_runs(study, folder)
     best = best_trials(study)
     known = tried(trials, objectives, folder)
     by_seed = seed_rows(study, trials, folder)

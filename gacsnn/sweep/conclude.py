@@ -6,7 +6,7 @@ from pathlib import Path
 from filelock import FileLock
 from optuna.trial import FrozenTrial
 
-from gacsnn.errors import StorageError, SweepError
+from gacsnn.errors import InputError, StorageError, SweepError
 from gacsnn.runtime.console import labelled, log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
@@ -107,7 +107,17 @@ def say_confirmed(sweep: Sweep, confirming: Sweep) -> None:
 
 
 def test_best(sweep: Sweep) -> None:
-    """Read the test split with the best trials, where it is to be read and nobody has yet."""
+    """Read the test split with the best trials, where it is to be read and nobody has yet.
+
+    Raises:
+        InputError: when the run directory of one is gone.
+    """
+    for part, trial, run in untested(sweep):
+        if not run.is_dir():
+            raise InputError(
+                f"{name_of(part.folder, trial.number)}: its run directory {run} is gone, and with it the weights for the test "
+                "split; restore it, or give hydra.sweeper.test=none"
+            )
     if sweep.options.test == "best":
         # Of several processes that conclude, one tests; the others wait and find it done.
         with FileLock(sweep.folder / ".conclude.lock"):

@@ -89,7 +89,7 @@ class StudySweeper(Sweeper):
         from gacsnn.sweep.others import check_others, take_from_others
         from gacsnn.sweep.plan import plan_sweep
         from gacsnn.sweep.search import read_search
-        from gacsnn.sweep.status import StudyBar, count_done
+        from gacsnn.sweep.status import StudyBar, count_done, warn_of_missing_runs
 
         assert self.config is not None
         assert self.launcher is not None
@@ -128,6 +128,7 @@ class StudySweeper(Sweeper):
             log.info(
                 f"study {sweep.name}: {sweep.n_trials} trials asked for, {count_done(sweep.study)} done -> {folder}"
             )
+            warn_of_missing_runs(sweep.study, folder)
         try:
             if script is not None or (sweep.local and options.n_jobs > 1 and index is None):
                 with StudyBar(sweep.study, sweep.n_trials, options.objectives) as bar:

@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -11,11 +12,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from gacsnn.runtime.console import duration
+from gacsnn.runtime.console import duration, log
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import TAKEN_FROM, effective_trials, is_suspended, is_taken_up_again
 from gacsnn.sweep.memory import OUT_OF_MEMORY
 from gacsnn.sweep.patient import impatient
+from gacsnn.sweep.storage import run_of
 
 # The option whose values are not ranked.
 SEED = "seed"
@@ -49,6 +51,16 @@ def is_over(trial: FrozenTrial) -> bool:
 def own_trials(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that answer for this study, without those that were taken from another."""
     return [trial for trial in effective_trials(study) if TAKEN_FROM not in trial.user_attrs]
+
+
+def warn_of_missing_runs(study: optuna.Study, folder: Path) -> None:
+    """Warn in one line of finished trials whose run directory is gone."""
+    ended = [trial for trial in own_trials(study) if trial.state in DONE and "run" in trial.user_attrs]
+    gone = [str(trial.number) for trial in ended if not run_of(trial, folder).is_dir()]
+    if gone:
+        log.warning(
+            f"trial {', '.join(gone)}: the run directory in {folder} is gone; the study keeps the score, and has no weights"
+        )
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -1,13 +1,18 @@
 """How far a study is."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from gacsnn.errors import InputError
+from gacsnn.sweep import conclude
 from gacsnn.sweep.claims import INTERRUPTED
-from gacsnn.sweep.status import best_so_far, best_trials, finished, seconds_left, status
+from gacsnn.sweep.status import best_so_far, best_trials, finished, seconds_left, status, warn_of_missing_runs
 from gacsnn.sweep.storage import open_study
 
 
@@ -97,3 +102,19 @@ def test_the_best_trial_is_that_of_the_direction_and_of_equals_the_earliest() ->
 def test_of_two_objectives_the_best_are_those_that_no_other_beats_in_both() -> None:
     values = ((90.0, 3.0), (95.0, 4.0), (94.0, 5.0), (80.0, 1.0))
     assert best(*values, directions=("maximize", "minimize")) == [0, 1, 3]
+
+
+def test_a_finished_trial_whose_run_directory_is_gone_is_named_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = optuna.create_study(direction="maximize")
+    for run in ("0", "1"):
+        study.add_trial(optuna.trial.create_trial(state=COMPLETE, value=float(run), user_attrs={"run": run}))
+    (tmp_path / "0").mkdir()
+    warn_of_missing_runs(study, tmp_path)
+    assert [record.getMessage().partition(" in ")[0] for record in caplog.records] == ["trial 1: the run directory"]
+    options = SimpleNamespace(test="best", confirm=None, repeats=1)
+    sweep: Any = SimpleNamespace(study=study, folder=tmp_path, options=options)
+    with pytest.raises(InputError, match=r"trial 1: its run directory .*1 is gone"):
+        conclude.test_best(sweep)
+    assert [path.name for path in tmp_path.iterdir()] == ["0"], "something was created"
