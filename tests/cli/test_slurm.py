@@ -139,7 +139,7 @@ def test_ctrl_c_cancels_the_workers_which_save_and_the_same_command_goes_on(tmp_
     assert process.returncode == 130, out
     assert queue() == {}
     reasons = [trial.user_attrs.get("reason") for trial in load(tmp_path / FOLDER).trials]
-    assert reasons == ["interrupted by the user"] * 2
+    assert reasons == ["stopped by SIGTERM"] * 2  # as scancel does it
     process = start(tmp_path, *command)
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 0, out

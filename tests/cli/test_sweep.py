@@ -231,7 +231,7 @@ def test_a_sweep_in_a_terminal_that_is_closed_keeps_its_trials(tmp_path: Path) -
     os.kill(process.pid, signal.SIGHUP)
     assert process.wait(timeout=60) == 129
     trials = load(tmp_path / FOLDER).trials
-    assert [trial.user_attrs.get("died") for trial in trials] == ["interrupted by the user"] * 2
+    assert [trial.user_attrs.get("died") for trial in trials] == ["stopped by SIGHUP"] * 2
     assert not [t for t in trials if process_start(t.user_attrs["owner"]["pid"]) == t.user_attrs["owner"]["start"]]
 
 
