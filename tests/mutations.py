@@ -460,11 +460,18 @@ REPORTS = (
         (f"{SWEEP}/test_status.py", f"{REPORT}/test_study.py"),
     ),
     Fault(
-        "importance for the worst trials",
-        "gacsnn/report/study.py",
-        "low = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1",
-        "low = 1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else -1",
-        (f"{REPORT}/test_study.py",),
+        "importance of a logarithmic option on a linear scale",
+        "gacsnn/report/importance.py",
+        "return math.log(value) if logarithmic else value",
+        "return math.log(1 + value) if logarithmic else value",
+        (f"{REPORT}/test_importance.py",),
+    ),
+    Fault(
+        "importance by six trials for a parameter, and of few in all",
+        "gacsnn/report/importance.py",
+        "needed = max(LEAST, LEAST_EACH * len(space))",
+        "needed = LEAST_EACH * len(space)",
+        (f"{REPORT}/test_importance.py",),
     ),
     Fault(
         "the deviation of all there are",

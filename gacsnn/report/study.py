@@ -5,7 +5,6 @@ Read from the storage that the sweep's `study.json` names, and from the run dire
 
 import gc
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from gacsnn.report import trial_table
 from gacsnn.report.answers import ALIGN, HEADERS, Answer, answers
 from gacsnn.report.charts import charts_of
 from gacsnn.report.confirmations import confirmations
+from gacsnn.report.importance import Importance, importance_of
 from gacsnn.report.pages import Section, plain
 from gacsnn.report.plan import taken_lines
 from gacsnn.report.rows import Row, rows_of
@@ -30,10 +30,11 @@ from gacsnn.report.svg import draw
 from gacsnn.report.table import text, write_csv
 from gacsnn.report.trial_table import INTERRUPTED, KILLED, STATES, state_of
 from gacsnn.report.trials import tried
+from gacsnn.report.words import word
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import write_text
 from gacsnn.sweep.claims import ASKED, TAKEN_FROM, effective_trials
-from gacsnn.sweep.status import SEED, best_trials, warn_of_missing_runs
+from gacsnn.sweep.status import best_trials, warn_of_missing_runs
 from gacsnn.sweep.storage import load_study, run_of, runs_of
 
 MEANS = "by everything but the seed: mean ± standard deviation"
@@ -77,7 +78,7 @@ def show_study(folder: Path) -> dict[str, Any]:
     leading = set() if by_seed else {trial.number for trial in best}  # one seed is no better than the others
     rows = [trial_table.row(one, objectives, one.trial.number in leading) for one in known]
     names = trial_table.columns(rows)
-    importance = importances(study, trials)
+    importance = importance_of(trials)
     report = folder / "report"
     report.mkdir(exist_ok=True)
     write_csv(report / "trials.csv", names, [[row.get(name) for name in names] for row in rows])
@@ -110,9 +111,7 @@ def show_study(folder: Path) -> dict[str, Any]:
     for title, confirmed in again:
         lines += [title, *text(*confirmed), ""]
     if importance:
-        lines += ["importance of the parameters (of what varies in the first objective)"]
-        shares = [(name, f"{share:.2f}") for name, share in importance.items()]
-        lines += [*text(shares, ["parameter", "share"], ["left", "right"]), ""]
+        lines += [*importance_lines(importance, objectives[0]), ""]
     lines += mean if by_seed else [f"best: trial {trial.number} -> {run_of(trial, folder)}" for trial in best]
     log.info("\n".join([*lines, "", f"figures and study.html in {report}"]))
     counts = {**dict.fromkeys((state.name for state in TrialState), 0), **Counter(map(state_of, trials))}
@@ -190,22 +189,12 @@ def show_grid(folder: Path) -> dict[str, Any]:
     return {"study": None, "runs": len(runs), "left_out": len(left_out)}
 
 
-def importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, float]:
-    """How much each parameter, but for a seed, matters for the first objective; nothing where too little is known."""
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    ranked = [name for name in complete[0].params if name != SEED] if complete else []
-    if not ranked or len(complete) < 4 or len({trial.values[0] for trial in complete}) < 2:
-        return {}
-    low = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1  # the evaluator wants low targets
-    try:
-        with warnings.catch_warnings(action="ignore"):  # which say that it does, and that it is new
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-            return optuna.importance.get_param_importances(
-                study, evaluator=evaluator, params=ranked, target=lambda trial: low * trial.values[0]
-            )
-    except (RuntimeError, ValueError) as error:  # such as parameters without any variation
-        log.info(f"importance of the parameters: {error}")
-        return {}
+def importance_lines(importance: Importance, objective: str) -> list[str]:
+    if importance.missing:
+        return [f"importance of the parameters: {importance.missing}"]
+    shares = [(name, f"{share:.2f}") for name, share in importance.shares.items()]
+    table = text(shares, ["parameter", "share"], ["left", "right"])
+    return ["importance of the parameters", *table, importance.meaning(word(objective))]
 
 
 def describe(study: optuna.Study, trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> list[str]:

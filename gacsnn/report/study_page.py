@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from gacsnn.report import html, trial_table
 from gacsnn.report.chart import Chart
+from gacsnn.report.importance import Importance
 from gacsnn.report.pages import Section, Tile, figures, plain, said
 from gacsnn.report.rows import Row
 from gacsnn.report.seeds import best_row, mean_of, named, seed_table
@@ -34,7 +35,7 @@ def study_page(
     best: Sequence[FrozenTrial],
     by_seed: Sequence[Row],
     charts: Sequence[Chart],
-    importance: Mapping[str, float],
+    importance: Importance | None,
     sections: Sequence[Section] = (),
 ) -> str:
     """One file that needs no network. `rows` are those of `trial_table.row`, `by_seed` the settings that have several seeds,
@@ -50,7 +51,7 @@ def study_page(
         sections=sections,
         figures=figures(charts),
         objective=word(objectives[0]),
-        shares=list(importance.items()),
+        importance=importance,
         means=plain(*seed_table(by_seed)) if by_seed else None,
         trials=trial_table.page(rows),
         provenance=provenance(study, storage, objectives, tried),

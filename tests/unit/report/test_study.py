@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from gacsnn.report.study import importances, show
+from gacsnn.report.study import show
 from gacsnn.report.study_page import shown_storage
 
 SPACE = {
@@ -91,27 +91,3 @@ def test_where_a_study_lies_is_said_without_password_and_path(tmp_path: Path) ->
     for storage, said in ((None, "study.db"), ("postgresql://me:secret@host/db", "postgresql://me:***@host/db")):
         (tmp_path / "study.json").write_text(json.dumps({"study": "s", "storage": storage, "objectives": ["top1"]}))
         assert shown_storage(tmp_path) == said
-
-
-def test_a_seed_has_no_importance() -> None:
-    space = {"T": optuna.distributions.IntDistribution(1, 4), "seed": optuna.distributions.IntDistribution(0, 9)}
-    study = optuna.create_study(direction="maximize")
-    for number in range(12):
-        params = {"T": 1 + number % 4, "seed": number % 10}
-        study.add_trial(optuna.create_trial(params=params, distributions=space, value=number % 4 + 0.1 * number))
-    assert set(importances(study, study.trials)) == {"T"}
-
-
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_importance_is_that_for_the_best_trials_and_not_the_worst(direction: str) -> None:
-    """`winner` alone makes the best ones, `loser` alone the worst."""
-    space = {name: optuna.distributions.FloatDistribution(0, 1) for name in ("winner", "loser")}
-    study = optuna.create_study(direction=direction)
-    for number in range(100):
-        params = {"winner": number % 10 / 10, "loser": number // 10 / 10}
-        score = 10.0 if params["winner"] == 0.5 else -10.0 if params["loser"] == 0.5 else number / 100
-        value = score if direction == "maximize" else -score
-        study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
-    found = importances(study, study.trials)
-    assert found["winner"] > 0.9
-    assert list(found) == ["winner", "loser"]
