@@ -28,8 +28,8 @@ class Difference:
     """`better - than` over n paired seeds: its mean with a 95 % interval, and one-sided tests that it is above `by`, or below.
 
     `p_t` is the paired t-test's that it is above, `p_below` that it is below; `p_flips` that of the sign-flip permutation
-    test, which supposes no normal distribution and is exact up to 16 pairs. With one pair nothing can be said: interval and
-    tests are nan.
+    test on the side where the mean lies, which supposes no normal distribution and is exact up to 16 pairs. With one pair nothing
+    can be said: interval and tests are nan.
     """
 
     mean: float
@@ -41,6 +41,15 @@ class Difference:
     p_t: float
     p_below: float
     p_flips: float
+
+    @property
+    def is_above(self) -> bool:
+        """Whether the mean lies above `by`: the side whose p-values are shown."""
+        return self.mean > self.by
+
+    @property
+    def has_spread(self) -> bool:
+        return self.n > 1 and self.sd > ROUNDING * abs(self.mean)
 
 
 def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -67,9 +76,9 @@ def paired(better: Mapping[int, float], than: Mapping[int, float], by: float = 0
     above = [0.0 if abs(difference - by) <= ROUNDING * largest else difference - by for difference in differences]
     sd = statistics.stdev(differences) if len(seeds) > 1 else math.nan
     below = [-value for value in above]
-    return Difference(
-        statistics.fmean(differences), low, high, by, len(seeds), sd, t_test(above), t_test(below), flip_test(above)
-    )
+    mean = statistics.fmean(differences)
+    flips = flip_test(above if mean > by else below)
+    return Difference(mean, low, high, by, len(seeds), sd, t_test(above), t_test(below), flips)
 
 
 def interval_between(there: Sequence[float], here: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gacsnn.errors import InputError
 from gacsnn.report.table import Align
 from gacsnn.runtime.run_dir import RunDirectory
-from gacsnn.statistics import ALPHA, ROUNDING, Difference, holm, paired, seeds_to_decide, verdict
+from gacsnn.statistics import ALPHA, Difference, holm, paired, seeds_to_decide, verdict
 from gacsnn.sweep.objectives import HIGHER_IS_BETTER
 from gacsnn.sweep.question import Claim, from_plain, written
 from gacsnn.sweep.storage import run_of
@@ -24,7 +24,8 @@ ALIGN: tuple[Align, ...] = ("left", "left", "right", "right", "right", "right", 
 class Answer:
     """`difference`: how far the better side is ahead, in units of `claim.on`; None where fewer than one seed is in both sides.
 
-    `p` is that of the paired t-test, corrected (Holm) for all claims of the study. `unpaired`: seeds that one side lacks.
+    `p` is that of the paired t-test on the side of `claim.by` where the difference lies, corrected (Holm) for all claims of the
+    study. `unpaired`: seeds that one side lacks.
     """
 
     claim: Claim
@@ -38,8 +39,9 @@ class Answer:
         found = self.difference
         if found is None:
             return (str(self.claim), self.verdict, "", "", "0", "", "", "")
-        between = "" if found.n < 2 else f"{found.low:+.4g} to {found.high:+.4g}"
-        tests = ("", "", "") if found.n < 2 else tuple(f"{p:.3g}" for p in (found.p_t, found.p_flips, self.p))
+        between = f"{found.low:+.4g} to {found.high:+.4g}" if found.has_spread else ""
+        p_t = found.p_t if found.is_above else found.p_below
+        tests = ("", "", "") if found.n < 2 else tuple(f"{p:.3g}" for p in (p_t, found.p_flips, self.p))
         return (str(self.claim), self.verdict, f"{found.mean:+.4g}", between, str(found.n), *tests)
 
     def notes(self) -> list[str]:
@@ -59,10 +61,10 @@ class Answer:
             made.append(
                 f"{self.claim}: rests on the t-test; sign flips, which suppose no normal distribution, give p {found.p_flips:.3g}"
             )
-        if found is not None and found.n > 1 and found.sd <= ROUNDING * abs(found.mean):
+        if found is not None and found.n > 1 and not found.has_spread:
             made.append(
                 f"{self.claim}: all {found.n} differences are the same, and the t-test has no spread to go by; p (t) is that of "
-                "sign flips"
+                "sign flips, and there is no interval"
             )
         return [*made, *(f"{self.claim}: {line}" for line in self.unpaired)]
 
@@ -81,7 +83,8 @@ def answers(
         if pair is not None and pair.n > 1:
             wanted = seeds_to_decide(pair.mean - pair.by, pair.sd, len(claims))
             more = None if wanted is None else max(1, wanted - pair.n)
-        made.append(Answer(claim, pair, p, verdict(p, p_below), more, unpaired))
+        shown = p if pair is None or pair.is_above else p_below
+        made.append(Answer(claim, pair, shown, verdict(p, p_below), more, unpaired))
     return made
 
 

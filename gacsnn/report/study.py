@@ -121,7 +121,8 @@ def show_study(folder: Path) -> dict[str, Any]:
 
 def claim_title(asked: list[Answer]) -> str:
     together = ", tested together (Holm)" if len(asked) > 1 else ""
-    return f"claims, made before the first trial{together}; differences are seed by seed"
+    sides = "p is that of the side of the claim's margin where the difference lies: above it (5 % support), or below it (2.5 % refute)"
+    return f"claims, made before the first trial{together}; differences are seed by seed; {sides}"
 
 
 def claim_notes(asked: list[Answer], pending: str) -> list[str]:
