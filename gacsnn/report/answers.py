@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.errors import InputError
+from gacsnn.report.rows import mean_by_seed
 from gacsnn.report.table import Align
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.statistics import ALPHA, Difference, holm, paired, seeds_to_decide, verdict
@@ -110,17 +111,14 @@ def difference(
 def by_seed(
     options: Mapping[str, Any], figure: str, trials: Sequence[FrozenTrial], objectives: Sequence[str], folder: Path
 ) -> dict[int, float]:
-    """A figure of the complete trials with these options; of two with the same seed the first counts."""
-    found: dict[int, float] = {}
-    for trial in trials:
-        mine = trial.state == TrialState.COMPLETE and all(trial.params.get(name) == options[name] for name in options)
-        if (
-            mine
-            and trial.params["seed"] not in found
-            and (value := figure_of(trial, figure, objectives, folder)) is not None
-        ):
-            found[trial.params["seed"]] = value
-    return found
+    """A figure of the complete trials with these options, by seed; of several with one seed their mean."""
+    mine = [
+        (trial.params["seed"], value)
+        for trial in trials
+        if trial.state == TrialState.COMPLETE and all(trial.params.get(name) == options[name] for name in options)
+        if (value := figure_of(trial, figure, objectives, folder)) is not None
+    ]
+    return mean_by_seed(mine)
 
 
 def figure_of(trial: FrozenTrial, figure: str, objectives: Sequence[str], folder: Path) -> float | None:

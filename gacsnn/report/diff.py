@@ -20,7 +20,7 @@ from gacsnn.report.compare import (
     options_apart,
     recorded,
 )
-from gacsnn.report.rows import Row, Stat, label_of, rows_of, seed_of
+from gacsnn.report.rows import Row, Stat, label_of, repeated_seeds, rows_of
 from gacsnn.report.runs import Run, collect, run_directories
 from gacsnn.report.table import Align, text
 from gacsnn.runtime.console import log
@@ -181,7 +181,7 @@ def rows_apart(there: Path, here: Path) -> tuple[list[str], dict[str, Any]]:
             cells += [line for name in OF_ROWS if (line := compared(row, a, b, name))]
         else:
             alone["A" if a else "B"] += 1
-            lines.append(f"only in {'A' if a else 'B'}: {row_name(row)} (n={len(row.runs)})")
+            lines.append(f"only in {'A' if a else 'B'}: {row_name(row)} (n={row.n})")
     both = len({line[0] for line in cells})
     if cells:
         headers = ["row", "figure", "A", "n", "B", "n", "B - A", "95 % interval", "by"]
@@ -202,24 +202,20 @@ def row_name(row: Row) -> str:
 
 def compared(row: Row, there: Sequence[Run], here: Sequence[Run], name: str) -> list[str] | None:
     """A line of the table for one figure; None where one folder does not know it."""
-    found = [
-        [(seed_of(run), run.result[name]) for run in runs if run.result.get(name) is not None] for runs in (there, here)
-    ]
-    if not all(found):
+    of_folder = [Row(runs, row.settings, row.options, {}) for runs in (there, here)]
+    before, after = (each.by_seed(name) for each in of_folder)
+    if not before or not after:
         return None
-    a, b = ([v for _seed, v in pairs] for pairs in found)
-    seeds = [[seed for seed, _v in pairs] for pairs in found]
-    stats = [Row(runs, row.settings, row.options, {}).stat(name) for runs in (there, here)]
+    a, b = list(before.values()), list(after.values())
     mean, (low, high), how = statistics.fmean(b) - statistics.fmean(a), interval_between(a, b), "Welch"
-    if sorted(seeds[0]) == sorted(seeds[1]) and len(set(seeds[0])) == len(seeds[0]):
-        before = dict(found[0])
-        (low, high), how = interval([v - before[seed] for seed, v in found[1]]), "seed by seed"
-    how = "" if math.isnan(low) else how
+    if before.keys() == after.keys():
+        (low, high), how = interval([value - before[seed] for seed, value in after.items()]), "seed by seed"
+    again = any(repeated_seeds(each) for each in of_folder)
+    remarks = [*(() if math.isnan(low) else (how,)), *(("a seed twice",) if again else ())]
     form = OF_ROWS[name]
     signed = f"+{form}"
     within = "" if math.isnan(low) else f"[{low:{signed}}, {high:{signed}}]"
-    shown = [shape(stat, form) for stat in stats]
-    again = [", a seed twice" for each in seeds if len(set(each)) < len(each)][:1]
+    shown = [shape(each.stat(name), form) for each in of_folder]
     return [
         row_name(row),
         name,
@@ -229,7 +225,7 @@ def compared(row: Row, there: Sequence[Run], here: Sequence[Run], name: str) -> 
         str(len(b)),
         f"{mean:{signed}}",
         within,
-        how + "".join(again),
+        ", ".join(remarks),
     ]
 
 

@@ -30,8 +30,10 @@ class Importance:
     trials: int
     missing: str = ""
 
-    def meaning(self, objective: str) -> str:
-        """The method and its meaning, in one sentence."""
+    def said(self, objective: str) -> str:
+        """Return the method and its meaning in one sentence, or why there are no shares."""
+        if self.missing:
+            return f"There are no shares: {self.missing}."
         return (
             f"A share is the part of the variance of {objective} over the search space that the parameter explains alone "
             f"(fANOVA over the {self.trials:,} complete trials); interactions of parameters explain the rest."

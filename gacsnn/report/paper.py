@@ -11,7 +11,7 @@ from typing import Any
 from gacsnn.errors import GacsnnError, InputError
 from gacsnn.report import figures
 from gacsnn.report.published import elsewhere, published, source_of
-from gacsnn.report.rows import Row, data_of, network_of, rows_of
+from gacsnn.report.rows import Row, data_of, network_of, repeated_seeds, rows_of
 from gacsnn.report.runs import LeftOut, Run, collect
 from gacsnn.report.seeds import mean_of
 from gacsnn.report.table import Align, Style, text, write_csv
@@ -72,7 +72,7 @@ def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
         "encoder": [row.config.encoder.name for row in rows],
         "T": [str(row.config.T) for row in rows],
         "settings": [", ".join(f"{name}={value}" for name, value in row.differs.items()) for row in rows],
-        "n": [str(len(row.runs)) for row in rows],
+        "n": [str(row.n) for row in rows],
         "top-1 %": [mean_of(row, "top1") for row in rows],
         "last epoch %": [mean_of(row, "last_epoch_top1") for row in rows],
         "validation %": [mean_of(row, "validation_top1") for row in rows],
@@ -172,10 +172,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         )
     if any(row.config.dataset.name == "synthetic" for row in rows):
         made.append("SYNTHETIC DATA: says nothing of accuracy on images")
-    for row in rows:
-        seeds = [run.config.seed for run in row.runs]
-        if len(set(seeds)) < len(seeds):
-            made.append(f"{', '.join(str(run.path) for run in row.runs)}: some have the same seed, and are no repeats")
+    made += [f"{paths(row)}: {note}" for row in rows if (note := repeated_seeds(row))]
     versions = {run.result.get("git_commit") for row in rows for run in row.runs}
     if len(versions) > 1:
         made.append(f"runs of {len(versions)} commits of gacsnn: table.csv says which")
@@ -185,8 +182,12 @@ def notes(rows: Sequence[Row]) -> list[str]:
 def latex(rows: Sequence[Row]) -> list[str]:
     """A tabular for `booktabs`, and where its rows come from as comments."""
     made = [line.replace("±", r"$\pm$") for line in rendered(columns(rows), "latex_booktabs")]
-    traced = [f"% row {index + 1}: {', '.join(str(run.path) for run in row.runs)}" for index, row in enumerate(rows)]
-    return [r"% \usepackage{booktabs}", *made, *traced]
+    traced = [f"% row {index + 1}: {paths(row)}" for index, row in enumerate(rows)]
+    return [r"% \usepackage{booktabs}", *made, *traced, *(f"% {note}" for note in notes(rows))]
+
+
+def paths(row: Row) -> str:
+    return ", ".join(str(run.path) for run in row.runs)
 
 
 def csv_row(row: Row) -> dict[str, object]:
@@ -215,6 +216,7 @@ def csv_row(row: Row) -> dict[str, object]:
         "published_energy_mj": there.get("energy_mj"),
         "source": source_of(there) if there else None,
         "seeds": joined(row.runs, lambda run: run.config.seed),
+        "note": repeated_seeds(row),
         "runs": joined(row.runs, lambda run: run.path),
         "config_hashes": joined(row.runs, lambda run: run.result.get("config_hash")),
         "commits": joined(row.runs, lambda run: run.result.get("git_commit")),

@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ IN_LABEL = ("encoder.name", "T", "model.name", "model.width")
 
 @dataclass(frozen=True)
 class Stat:
-    """A figure over runs: n of them know it. `sd` is the sample's standard deviation (n - 1); nan for one run."""
+    """A figure over seeds: n of them know it. `sd` is the sample's standard deviation (n - 1); nan for one seed."""
 
     mean: float
     sd: float
@@ -45,16 +46,39 @@ class Row:
     def config(self) -> Config:
         return self.runs[0].config
 
-    def values(self, name: str) -> list[float]:
-        return [run.result[name] for run in self.runs if run.result.get(name) is not None]
+    @property
+    def n(self) -> int:
+        """The number of different seeds."""
+        return len({seed_of(run) for run in self.runs})
+
+    def by_seed(self, name: str) -> dict[int, float]:
+        """A key of `result.json` by seed: of several runs with one seed their mean, as these are no independent samples."""
+        known = [(seed_of(run), run.result[name]) for run in self.runs if run.result.get(name) is not None]
+        return mean_by_seed(known)
 
     def stat(self, name: str) -> Stat | None:
         """Of a key of `result.json`; None where no run knows it."""
-        values = self.values(name)
+        values = list(self.by_seed(name).values())
         if not values:
             return None
         # To the nearest of what doubles can tell: runs that agree have a deviation of 0, and not of 1e-15.
         return Stat(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan, len(values))
+
+
+def mean_by_seed(values: Iterable[tuple[int, float]]) -> dict[int, float]:
+    """Return the mean of the values of each seed."""
+    found: dict[int, list[float]] = {}
+    for seed, value in values:
+        found.setdefault(seed, []).append(value)
+    return {seed: statistics.fmean(of_seed) for seed, of_seed in found.items()}
+
+
+def repeated_seeds(row: Row) -> str:
+    """`seed 3 ran 2 times; it counts once, as their mean`; "" if each seed ran once."""
+    counts = Counter(map(seed_of, row.runs))
+    again = [f"seed {seed} ran {count} times" for seed, count in sorted(counts.items()) if count > 1]
+    counted = "it counts once, as their mean" if len(again) == 1 else "each counts once, as the mean of its runs"
+    return f"{', '.join(again)}; {counted}" if again else ""
 
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:

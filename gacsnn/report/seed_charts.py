@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from gacsnn.report.chart import Axis, Chart, Point, Series
-from gacsnn.report.rows import Row, Stat, value_of, varying
+from gacsnn.report.rows import Row, Stat, mean_by_seed, seed_of, value_of, varying
 from gacsnn.report.seeds import named
 from gacsnn.report.svg import FILLED
 from gacsnn.report.trials import ACCURACY, ENERGY, front
@@ -63,7 +63,7 @@ def pareto(rows: Sequence[Row]) -> Chart:
             bars += [(energy.mean, top1.mean - deviation(top1)), (energy.mean, top1.mean + deviation(top1)), GAP]
             points, tips = groups.setdefault(named(row, rows) if by_settings else f"T={row.config.T}", ([], []))
             points.append((energy.mean, top1.mean))
-            tips.append(f"{named(row, rows)} n={len(row.runs)}: {top1}")
+            tips.append(f"{named(row, rows)} n={row.n}: {top1}")
     best = front([point for points, _ in groups.values() for point in points])
     series = [
         Series("", bars, GREY, joined="line", faint=True),
@@ -80,12 +80,12 @@ def pareto(rows: Sequence[Row]) -> Chart:
 
 def steps_of(row: Row) -> dict[int, list[float]]:
     """Top-1 of all seeds by epoch."""
-    found: dict[int, list[float]] = {}
+    found: dict[int, list[tuple[int, float]]] = {}
     for run in row.runs:
         for line in run.metrics:
             if ACCURACY in line:
-                found.setdefault(line["epoch"], []).append(line[ACCURACY])
-    return dict(sorted(found.items()))
+                found.setdefault(line["epoch"], []).append((seed_of(run), line[ACCURACY]))
+    return {epoch: list(mean_by_seed(values).values()) for epoch, values in sorted(found.items())}
 
 
 def curves(rows: Sequence[Row]) -> Chart:
@@ -97,7 +97,7 @@ def curves(rows: Sequence[Row]) -> Chart:
         mean = [(float(epoch), statistics.fmean(values)) for epoch, values in steps.items()]
         spread = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in steps.values()]
         band = [(epoch, value - sd, value + sd) for (epoch, value), sd in zip(mean, spread, strict=True)]
-        label = f"{named(row, rows)} n={len(row.runs)}".strip()
+        label = f"{named(row, rows)} n={row.n}".strip()
         series.append(Series(label, mean, index, joined="line", band=band if any(spread) else ()))
     some = f", best {MOST} of {len(known)}" if len(known) > MOST else ""
     source = f"each run's metrics.jsonl, {ACCURACY}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gacsnn.report.rows import Row, value_of, varying
+from gacsnn.report.rows import Row, repeated_seeds, value_of, varying
 from gacsnn.report.table import Align, numbers
 
 Table = tuple[list[tuple[str, ...]], list[str], list[Align]]
@@ -10,7 +10,7 @@ Table = tuple[list[tuple[str, ...]], list[str], list[Align]]
 
 def repeated(rows: Sequence[Row]) -> bool:
     """Whether any settings were run with more than one seed."""
-    return any(len({run.config.seed for run in row.runs}) > 1 for row in rows)
+    return any(row.n > 1 for row in rows)
 
 
 def seed_table(rows: Sequence[Row]) -> Table:
@@ -21,7 +21,7 @@ def seed_table(rows: Sequence[Row]) -> Table:
         header = name.removesuffix(".name")
         numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         made[header] = (numbers(values), "right") if numeric else (list(map(str, values)), "left")
-    made["n"] = [str(len(row.runs)) for row in rows], "right"
+    made["n"] = [str(row.n) for row in rows], "right"
     for header, name in (("validation top-1 %", "validation_top1"), ("test top-1 %", "top1")):
         made[header] = [mean_of(row, name) for row in rows], "right"
     made["energy mJ"] = numbers([None if (s := row.stat("energy_mj")) is None else s.mean for row in rows]), "right"
@@ -33,21 +33,27 @@ def seed_table(rows: Sequence[Row]) -> Table:
     return cells, list(columns), aligned
 
 
+def seed_notes(rows: Sequence[Row]) -> list[str]:
+    """What the table does not say: which seeds ran more than once."""
+    found = [(named(row, rows), note) for row in rows if (note := repeated_seeds(row))]
+    return [f"{name}: {note}" if name else note for name, note in found]
+
+
 def mean_of(row: Row, name: str) -> str:
-    """Mean ± deviation; where not all runs know the figure, of how many."""
+    """Mean ± deviation; where not all seeds know the figure, of how many."""
     stat = row.stat(name)
     if stat is None:
         return ""
-    return f"{stat} (n={stat.n})" if stat.n < len(row.runs) else str(stat)
+    return f"{stat} (n={stat.n})" if stat.n < row.n else str(stat)
 
 
 def best_row(rows: Sequence[Row], objective: str, higher: bool) -> Row | None:
     """The settings with the best mean over their seeds, of those that have the most: a mean over few is luckier."""
-    most = max((len(row.runs) for row in rows), default=0)
+    most = max((row.n for row in rows), default=0)
     known = [
         (stat.mean if higher else -stat.mean, row)
         for row in rows
-        if len(row.runs) == most and (stat := row.stat(objective)) is not None
+        if row.n == most and (stat := row.stat(objective)) is not None
     ]
     return max(known, key=lambda pair: pair[0])[1] if known else None
 

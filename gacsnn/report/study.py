@@ -24,7 +24,7 @@ from gacsnn.report.pages import Section, plain
 from gacsnn.report.plan import taken_lines
 from gacsnn.report.rows import Row, rows_of
 from gacsnn.report.runs import Run, collect, read, run_directories
-from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_table
+from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_notes, seed_table
 from gacsnn.report.study_page import shown_storage, study_page
 from gacsnn.report.svg import draw
 from gacsnn.report.table import text, write_csv
@@ -82,7 +82,6 @@ def show_study(folder: Path) -> dict[str, Any]:
     report = folder / "report"
     report.mkdir(exist_ok=True)
     write_csv(report / "trials.csv", names, [[row.get(name) for name in names] for row in rows])
-    means = seed_table(by_seed) if by_seed else None
     higher = [direction == optuna.study.StudyDirection.MAXIMIZE for direction in study.directions]
     charts = charts_of(known, objectives, higher, by_seed)
     for chart in charts:
@@ -103,8 +102,8 @@ def show_study(folder: Path) -> dict[str, Any]:
     )
     write_text(report / "study.html", page)
     lines = [*describe(study, trials, objectives), "", *text(*trial_table.terminal(rows)), ""]
-    if means:
-        lines += [MEANS, *text(*means), ""]
+    if by_seed:
+        lines += [*mean_lines(by_seed), ""]
     lines += [*taken, ""] if taken else []
     if asked:
         lines += claim_lines(asked, pending)
@@ -121,7 +120,7 @@ def show_study(folder: Path) -> dict[str, Any]:
 
 def claim_title(asked: list[Answer]) -> str:
     together = ", tested together (Holm)" if len(asked) > 1 else ""
-    sides = "p is that of the side of the claim's margin where the difference lies: above it (5 % support), or below it (2.5 % refute)"
+    sides = "p: that they are above the margin (5 % supports), or below it (2.5 % refutes), as they lie"
     return f"claims, made before the first trial{together}; differences are seed by seed; {sides}"
 
 
@@ -170,12 +169,16 @@ def seed_rows(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path) 
     return rows if repeated(rows) else []
 
 
+def mean_lines(rows: list[Row]) -> list[str]:
+    return [MEANS, *text(*seed_table(rows)), *(f"- {note}" for note in seed_notes(rows))]
+
+
 def best_mean(rows: list[Row], objective: str, higher: bool) -> list[str]:
     """The settings with the best mean, said as such: one seed of them is no better than the others."""
     best = best_row(rows, objective, higher)
     if best is None or len(rows) == 1:
         return []
-    return [f"best mean over seeds: {named(best, rows)}, {objective} {mean_of(best, objective)}, n={len(best.runs)}"]
+    return [f"best mean over seeds: {named(best, rows)}, {objective} {mean_of(best, objective)}, n={best.n}"]
 
 
 def show_grid(folder: Path) -> dict[str, Any]:
@@ -184,18 +187,16 @@ def show_grid(folder: Path) -> dict[str, Any]:
     rows = rows_of(runs)
     lines = [f"{folder}: a plain grid, of which {len(runs)} runs have ended", ""]
     if rows:
-        lines += [MEANS, *text(*seed_table(rows)), ""]
+        lines += [*mean_lines(rows), ""]
     lines += [f"left out: {left.path}: {left.reason}" for left in left_out]
     log.info("\n".join([*lines, f"python launch.py task=table runs={folder} writes tables and curves of them"]))
     return {"study": None, "runs": len(runs), "left_out": len(left_out)}
 
 
 def importance_lines(importance: Importance, objective: str) -> list[str]:
-    if importance.missing:
-        return [f"importance of the parameters: {importance.missing}"]
     shares = [(name, f"{share:.2f}") for name, share in importance.shares.items()]
-    table = text(shares, ["parameter", "share"], ["left", "right"])
-    return ["importance of the parameters", *table, importance.meaning(word(objective))]
+    table = text(shares, ["parameter", "share"], ["left", "right"]) if shares else []
+    return ["importance of the parameters", *table, importance.said(word(objective))]
 
 
 def describe(study: optuna.Study, trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from gacsnn.report.chart import Chart
 from gacsnn.report.importance import Importance
 from gacsnn.report.pages import Section, Tile, figures, plain, said
 from gacsnn.report.rows import Row
-from gacsnn.report.seeds import best_row, mean_of, named, seed_table
+from gacsnn.report.seeds import best_row, mean_of, named, seed_notes, seed_table
 from gacsnn.report.trial_table import STATES, state_of
 from gacsnn.report.trials import Tried, short
 from gacsnn.report.words import word
@@ -50,9 +50,10 @@ def study_page(
         tiles=tiles(tried, objectives, study, best, by_seed),
         sections=sections,
         figures=figures(charts),
-        objective=word(objectives[0]),
-        importance=importance,
+        importance=importance.said(word(objectives[0])) if importance else "",
+        shares=list(importance.shares.items()) if importance else [],
         means=plain(*seed_table(by_seed)) if by_seed else None,
+        mean_notes=seed_notes(by_seed),
         trials=trial_table.page(rows),
         provenance=provenance(study, storage, objectives, tried),
         shared=[(name, said(value)) for name, value in identity.items() if not name.startswith(SEARCH_OF)],
@@ -90,7 +91,7 @@ def tiles(
     if len(objectives) > 1:
         found.append(Tile("trials on the Pareto front", f"{len(best)}", f"of {' and '.join(map(word, objectives))}"))
     elif row is not None:
-        settings = f"{named(row, by_seed)}, n={len(row.runs)}" if len(by_seed) > 1 else f"n={len(row.runs)}"
+        settings = f"{named(row, by_seed)}, n={row.n}" if len(by_seed) > 1 else f"n={row.n}"
         found.append(Tile(f"best mean of {word(name)}", mean_of(row, name), settings))
     elif best:
         params = ", ".join(f"{name} {short(value)}" for name, value in best[0].params.items())

@@ -12,6 +12,7 @@ from shown import confusion, fabricated_trials, write_run, write_seeds, write_st
 from gacsnn.report import trial_table
 from gacsnn.report.by_class import write_by_class
 from gacsnn.report.charts import charts_of
+from gacsnn.report.importance import Importance
 from gacsnn.report.run_page import write_page
 from gacsnn.report.study import show
 from gacsnn.report.study_page import study_page
@@ -74,7 +75,8 @@ def large_page(folder: Path) -> str:
     known = tried(fabricated_trials(MANY), ["validation_top1"], folder)
     rows = [trial_table.row(one, ["validation_top1"], best=False) for one in known]
     charts = charts_of(known, ["validation_top1"], [True], [])
-    return study_page(study, "study.db", ["validation_top1"], known, rows, [known[0].trial], [], charts, {"T": 1.0})
+    importance = Importance({"T": 1.0}, MANY)
+    return study_page(study, "study.db", ["validation_top1"], known, rows, [known[0].trial], [], charts, importance)
 
 
 @pytest.fixture

@@ -84,12 +84,21 @@ def test_one_run_each_has_no_interval_and_the_same_rows_are_said_to_be(
     assert "the same rows" not in capsys.readouterr().out
 
 
-def test_a_seed_that_was_run_twice_is_no_pair_and_said(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_diff_of_rows_with_a_seed_twice_counts_it_once_and_says_so(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
     for folder in ("a", "b"):
         for copy in range(2):
             write(f"{folder}/{copy}", top1=90.0 + copy)
     show([Path("a"), Path("b")])
-    assert "Welch, a seed twice\n" in capsys.readouterr().out
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if " top1 " in line)
+    assert " ".join(line.split()).endswith("90.50 1 90.50 1 +0.00 a seed twice")
+    write("a/other", "seed=1", top1=92.0)
+    write("b/other", "seed=1", top1=94.0)
+    show([Path("a"), Path("b")])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if " top1 " in line)
+    low, high = interval([0.0, 2.0])
+    assert line.endswith(f"+1.00  [{low:+.2f}, {high:+.2f}]  seed by seed, a seed twice")
 
 
 def test_what_cannot_be_compared_is_refused(launch: Launch, write: Write, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ class Seen(HTMLParser):
 
 def page(**values: Any) -> str:
     table = plain([(text, "1") for text in HOSTILE], ["a", "b"], ["left", "right"])
-    filled = {"name": "s", "heading": [], "tiles": [], "sections": [], "figures": [], "objective": "o", "shares": []}
-    filled |= {"means": None, "trials": table, "provenance": [], "shared": []}
+    filled = {"name": "s", "heading": [], "tiles": [], "sections": [], "figures": [], "importance": "", "shares": []}
+    filled |= {"means": None, "mean_notes": [], "trials": table, "provenance": [], "shared": []}
     return render("study.html", **{**filled, **values})
 
 
@@ -49,11 +49,11 @@ def test_names_and_notes_are_text_wherever_they_stand(text: str) -> None:
     table = plain([(text,)], [text], ["left"])
     made = page(
         name=text, heading=[text], tiles=[Tile(text, text, text)], sections=[Section(text, table, [text])], shares=[(text, 0.5)],
-        objective=text, means=table, trials=table, provenance=[(text, text)], shared=[(text, text)],
+        importance=text, means=table, mean_notes=[text], trials=table, provenance=[(text, text)], shared=[(text, text)],
     )  # fmt: skip
     seen = Seen(made)
     assert seen.tags.count("script") == 1, "the page's own"
-    assert seen.texts.count(text) == 19
+    assert seen.texts.count(text) == 21
     assert made.count("<script") == 1
 
 

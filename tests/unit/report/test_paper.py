@@ -219,7 +219,8 @@ def test_runs_are_grouped_by_everything_but_the_seed(pairs: list[tuple[int, floa
     for row in rows:
         (rate,) = {run.config.optimizer.lr for run in row.runs}
         assert row.differs == ({"optimizer.lr": rate} if len(rows) > 1 else {})
-        values = [run.result["top1"] for run in row.runs]
+        seeds = {run.config.seed for run in row.runs}
+        values = [statistics.fmean(run.result["top1"] for run in row.runs if run.config.seed == s) for s in seeds]
         stat = row.stat("top1")
         assert stat is not None
         assert (stat.mean, stat.n) == (pytest.approx(statistics.fmean(values)), len(values))
@@ -267,3 +268,33 @@ def test_a_file_in_the_tables_place_is_left_as_it_is(tmp_path: Path, write: Writ
     with pytest.raises(InputError, match=r"mine: cannot be written \(File exists\); give another folder"):
         show([tmp_path], tmp_path / "mine", None)
     assert (tmp_path / "mine").read_text() == "notes"
+
+
+def test_a_seed_that_ran_twice_counts_once_and_every_format_says_so(
+    tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seeds 0, 0, 1: the mean of 95 and 97, and not of 94, 96 and 97; the deviation is that of two seeds."""
+    for name, seed, top1 in (("a", 0, 94.0), ("b", 0, 96.0), ("c", 1, 97.0)):
+        write(name, *CIFAR, f"seed={seed}", top1=top1)
+    (row,) = table(tmp_path)
+    said = "seed 0 ran 2 times; it counts once, as their mean"
+    assert (float(row["top1_mean"]), row["top1_n"], row["seeds"]) == (96.0, "2", "0;0;1")
+    assert float(row["top1_sd"]) == pytest.approx(statistics.stdev([95.0, 97.0]))
+    assert row["note"] == said
+    assert said in capsys.readouterr().out
+    report = tmp_path / "runs" / "report"
+    for name in ("table.md", "table.tex"):
+        text = (report / name).read_text()
+        assert said in text
+        assert "96.00 ± 1.41" in text.replace(r"$\pm$", "±")
+    cells = next(line for line in (report / "table.md").read_text().splitlines() if "96.00" in line).split("|")
+    assert "2" in [cell.strip() for cell in cells]
+    assert "3" not in [cell.strip() for cell in cells]
+    assert all(line.startswith("%") for line in (report / "table.tex").read_text().splitlines() if said in line)
+
+
+def test_runs_of_one_seed_alone_have_no_deviation(tmp_path: Path, write: Write) -> None:
+    for name, top1 in (("a", 95.0), ("b", 96.0), ("c", 97.0)):
+        write(name, *CIFAR, top1=top1)
+    (row,) = table(tmp_path)
+    assert (float(row["top1_mean"]), row["top1_sd"], row["top1_n"]) == (96.0, "", "1")
