@@ -1,15 +1,20 @@
 """The figures of a study."""
 
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from gacsnn.report.chart import Axis, Chart, Point, Series
 from gacsnn.report.rows import Row
 from gacsnn.report.seed_charts import EPOCHS, GREY, seed_charts
 from gacsnn.report.svg import MARKERS
-from gacsnn.report.trials import ACCURACY, ENERGY, Tried, front, groups
+from gacsnn.report.trials import ACCURACY, ENERGY, Tried, front, groups, short
 from gacsnn.report.words import word
+from gacsnn.sweep.status import SEED
 
 # What became of a trial: its word, its look and marker.
 STATES = {
@@ -21,6 +26,12 @@ STATES = {
 SIGNS = tuple(MARKERS)
 FEW_CURVES = 30
 
+# An integer of more values than this is shown along an axis of numbers, one of fewer value by value.
+MOST_PLACES = 16
+
+# Options whose figures have a name and a label of their own: name of the file, label of the axis.
+LABELS = {"T": ("t", "T, time steps"), "optimizer.lr": ("lr", "learning rate")}
+
 
 def charts_of(
     tried: Sequence[Tried], objectives: Sequence[str], higher: Sequence[bool], means: Sequence[Row]
@@ -31,12 +42,14 @@ def charts_of(
     if not scored:
         return []
     made = [history(scored, objectives[0], None if means else higher[0])]
-    if with_rate := [one for one in scored if "optimizer.lr" in one.trial.params]:
-        made.append(by_rate(with_rate, objectives[0]))
+    for name, space in searched(scored).items():
+        having = [one for one in scored if name in one.trial.params]
+        if values_of(space) is None:
+            made.append(by_number(having, name, space, objectives[0]))
+        elif not means:  # else `seed_charts` shows the means of each value
+            made.append(by_choice(having, name, space, objectives[0], higher[0]))
     if means:
         return made + seed_charts(means)
-    if all("T" in one.trial.params for one in scored):
-        made.insert(1, by_steps(scored, objectives[0], higher[0]))
     x, y = (objectives[1], objectives[0]) if len(objectives) == 2 else (ENERGY, ACCURACY)
     directions = (not higher[1], higher[0]) if len(objectives) == 2 else (True, True)
     if known := [one for one in complete if one.value(x) is not None and one.value(y) is not None]:
@@ -85,19 +98,57 @@ def history(scored: Sequence[Tried], objective: str, higher: bool | None) -> Cha
     return Chart("history", "History of the search", x, y, series, source(f"{objective} by trial"))
 
 
-def steps_axis(tried: Sequence[Tried]) -> tuple[Axis, Callable[[Tried], float]]:
-    """T's values, evenly spaced, and where a trial stands: where there are many, beside its value, each elsewhere."""
-    values = sorted({one.trial.params["T"] for one in tried}, key=float)
+def searched(tried: Sequence[Tried]) -> dict[str, BaseDistribution]:
+    """Return the searched options of several values, but for the seed, which is not compared; T first."""
+    found = {name: space for one in tried for name, space in one.trial.distributions.items() if not space.single()}
+    found.pop(SEED, None)
+    return dict(sorted(found.items(), key=lambda item: item[0] != "T"))
+
+
+def values_of(space: BaseDistribution) -> list[Any] | None:
+    """Return the values of an option that has few, numbers in their order; None if it is shown along an axis of numbers."""
+    if isinstance(space, CategoricalDistribution):
+        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in space.choices)
+        return sorted(space.choices, key=float) if numeric else list(space.choices)  # type: ignore[arg-type]
+    assert isinstance(space, FloatDistribution | IntDistribution)
+    if not isinstance(space, IntDistribution) or (space.high - space.low) // space.step >= MOST_PLACES:
+        return None
+    return list(range(space.low, space.high + 1, space.step))
+
+
+def choice_axis(tried: Sequence[Tried], name: str, space: BaseDistribution) -> tuple[Axis, Callable[[Tried], float]]:
+    """The tried values, evenly spaced, and where a trial stands: where there are many, beside its value, each elsewhere."""
+    there = {one.trial.params[name] for one in tried}
+    values = [value for value in values_of(space) or sorted(there, key=float) if value in there]
     width = 0.6 if len(tried) > 12 * len(values) else 0.0
 
     def place(one: Tried) -> float:
-        return values.index(one.trial.params["T"]) + width * (one.trial.number * 0.618034 % 1 - 0.5)
+        return values.index(one.trial.params[name]) + width * (one.trial.number * 0.618034 % 1 - 0.5)
 
-    return Axis("T, time steps", names=[str(value) for value in values]), place
+    return Axis(label_of(name), names=[short(value) for value in values]), place
 
 
-def by_steps(scored: Sequence[Tried], objective: str, higher: bool) -> Chart:
-    axis, place = steps_axis(scored)
+def label_of(name: str) -> str:
+    return LABELS.get(name, (name, name))[1]
+
+
+def chart_of(name: str, x: Axis, objective: str, series: list[Series]) -> Chart:
+    """The figure of an option: `lr_accuracy`, `model_width_accuracy`."""
+    file = LABELS.get(name, (re.sub(r"\W+", "_", name).strip("_"), ""))[0]
+    title = x.label.partition(",")[0]
+    shown = f"{title[0].upper()}{title[1:]}" if name in LABELS else name
+    return Chart(
+        f"{file}_accuracy",
+        f"{shown} against accuracy",
+        x,
+        Axis(word(objective)),
+        series,
+        f"{source(objective)} by {name}",
+    )
+
+
+def by_choice(scored: Sequence[Tried], name: str, space: BaseDistribution, objective: str, higher: bool) -> Chart:
+    axis, place = choice_axis(scored, name, space)
     complete = [one for one in scored if one.complete]
     better = max if higher else min
     best: dict[int, float] = {}
@@ -106,12 +157,13 @@ def by_steps(scored: Sequence[Tried], objective: str, higher: bool) -> Chart:
         best[at] = better(best.get(at, score_of(one)), score_of(one))
     series = by_state(complete or scored, place)  # the early scores of others would press these together
     if best:
-        series.append(Series("best of each T", sorted(best.items()), GREY, "diamond", "line"))
-    return Chart("t_accuracy", "T against accuracy", axis, Axis(word(objective)), series, source(f"{objective} by T"))
+        joined = "line" if name == "T" or not isinstance(space, CategoricalDistribution) else ""
+        series.append(Series(f"best of each {name}", sorted(best.items()), GREY, "diamond", joined))
+    return chart_of(name, axis, objective, series)
 
 
 def energy_by_steps(complete: Sequence[Tried]) -> Chart:
-    axis, place = steps_axis(complete)
+    axis, place = choice_axis(complete, "T", complete[0].trial.distributions["T"])
     series = [
         Series(
             "complete", [(place(one), one.value(ENERGY) or 0.0) for one in complete], 0, "circle", tips=tips(complete)
@@ -128,11 +180,11 @@ def grouped(tried: Sequence[Tried], point: Callable[[Tried], Point]) -> list[Ser
     ]
 
 
-def by_rate(scored: Sequence[Tried], objective: str) -> Chart:
+def by_number(scored: Sequence[Tried], name: str, space: BaseDistribution, objective: str) -> Chart:
     """Complete trials by T, and those that were stopped, whose scores are of an earlier epoch, as small marks of their own."""
 
     def point(one: Tried) -> Point:
-        return float(one.trial.params["optimizer.lr"]), score_of(one)
+        return float(one.trial.params[name]), score_of(one)
 
     complete, rest = [one for one in scored if one.complete], [one for one in scored if not one.complete]
     series = (
@@ -141,8 +193,9 @@ def by_rate(scored: Sequence[Tried], objective: str) -> Chart:
         else []
     )
     series += grouped(complete, point) if complete else []
-    x, y = Axis("learning rate", log=True), Axis(word(objective))
-    return Chart("lr_accuracy", "Learning rate against accuracy", x, y, series, source(f"{objective} by optimizer.lr"))
+    assert isinstance(space, FloatDistribution | IntDistribution)
+    axis = Axis(label_of(name), log=space.log, whole=isinstance(space, IntDistribution) and not space.log)
+    return chart_of(name, axis, objective, series)
 
 
 def pareto(complete: Sequence[Tried], x: str, y: str, low_x: bool, high_y: bool) -> Chart:

@@ -11,11 +11,12 @@ from gacsnn.report.svg import draw
 
 
 class Cell(NamedTuple):
-    """`key`: what the cell is sorted by, where that is not its text. `heat`: percent of the strongest colour."""
+    """`key`: what the cell is sorted by, where that is not its text. `heat`: percent of the strongest colour. `link`: a page."""
 
     text: str
     key: float | None = None
     heat: float | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The figures of a study with several seeds: means over them, as no single seed is better than the others."""
 
+import re
 import statistics
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from gacsnn.report.chart import Axis, Chart, Point, Series
 from gacsnn.report.rows import Row, Stat, mean_by_seed, seed_of, value_of, varying
 from gacsnn.report.seeds import named
 from gacsnn.report.svg import FILLED
-from gacsnn.report.trials import ACCURACY, ENERGY, front
+from gacsnn.report.trials import ACCURACY, ENERGY, front, short
 from gacsnn.report.words import word
 
 GREY, MOST = 6, 6  # the look of what belongs to no settings; and how many settings are told apart
@@ -18,8 +19,8 @@ RESULTS = f"each run's result.json, {ACCURACY}"
 
 def seed_charts(rows: Sequence[Row]) -> list[Chart]:
     made = []
-    if len({row.config.T for row in rows}) > 1 and any(row.stat(ACCURACY) for row in rows):
-        made.append(by_steps(rows))
+    if any(row.stat(ACCURACY) for row in rows):
+        made += [by_option(rows, name) for name in sorted(varying(rows), key=lambda name: name != "T")]
     if any(row.stat(ACCURACY) and row.stat(ENERGY) for row in rows):
         made.append(pareto(rows))
     if any(steps_of(row) for row in rows):
@@ -31,25 +32,36 @@ def deviation(stat: Stat) -> float:
     return stat.sd if stat.n > 1 else 0.0
 
 
-def by_steps(rows: Sequence[Row]) -> Chart:
-    """A line over T for each of the other settings, the best ones where there are many."""
-    values = sorted({row.config.T for row in rows})
+def by_option(rows: Sequence[Row], name: str) -> Chart:
+    """A line over the values of an option for each of the other settings, the best ones where there are many."""
+    values = list(dict.fromkeys(value_of(row, name) for row in rows))
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if numeric:
+        values.sort()
     lines: dict[str, list[tuple[int, Stat]]] = {}
-    others = [name for name in varying(rows) if name != "T"]
+    others = [other for other in varying(rows) if other != name]
     for row in rows:
         if (stat := row.stat(ACCURACY)) is not None:
-            label = " ".join(f"{name.removesuffix('.name')}={value_of(row, name)}" for name in others) or "all"
-            lines.setdefault(label, []).append((values.index(row.config.T), stat))
+            label = " ".join(f"{other.removesuffix('.name')}={value_of(row, other)}" for other in others) or "all"
+            lines.setdefault(label, []).append((values.index(value_of(row, name)), stat))
     best = sorted(lines.items(), key=lambda line: -max(stat.mean for _, stat in line[1]))[:MOST]
     series = []
     for index, (label, found) in enumerate(best):
         found.sort(key=lambda pair: pair[0])
         points = [(float(place), stat.mean) for place, stat in found]
-        band = [(float(place), stat.mean - deviation(stat), stat.mean + deviation(stat)) for place, stat in found]
-        series.append(Series(label, points, index, FILLED[index % len(FILLED)], "line", band=band))
+        spread = [(place, stat.mean - deviation(stat), stat.mean + deviation(stat)) for place, stat in found]
+        marker, joined = FILLED[index % len(FILLED)], "line" if numeric else ""
+        if numeric:
+            series.append(Series(label, points, index, marker, joined, band=spread))
+        else:  # a choice has no values in between
+            bars = [point for place, low, high in spread for point in ((place, low), (place, high), GAP)]
+            series += [Series("", bars, index, joined="line", faint=True), Series(label, points, index, marker)]
     some = f", best {MOST} of {len(lines)}" if len(lines) > MOST else ""
-    axis = Axis("T, time steps", names=[str(value) for value in values])
-    return Chart("t_accuracy", f"T against accuracy: mean ± sd{some}", axis, Axis(word(ACCURACY)), series, RESULTS)
+    option = name.removesuffix(".name")
+    axis = Axis("T, time steps" if name == "T" else option, names=[short(value) for value in values])
+    file = "t" if name == "T" else re.sub(r"\W+", "_", option)
+    title = f"{option} against accuracy: mean ± sd{some}"
+    return Chart(f"{file}_accuracy", title, axis, Axis(word(ACCURACY)), series, RESULTS)
 
 
 def pareto(rows: Sequence[Row]) -> Chart:

@@ -25,7 +25,7 @@ from gacsnn.report.plan import taken_lines
 from gacsnn.report.rows import Row, rows_of
 from gacsnn.report.runs import Run, collect, read, run_directories
 from gacsnn.report.seeds import best_row, mean_of, named, repeated, seed_notes, seed_table
-from gacsnn.report.study_page import shown_storage, study_page
+from gacsnn.report.study_page import run_pages, shown_storage, study_page
 from gacsnn.report.svg import draw
 from gacsnn.report.table import text, write_csv
 from gacsnn.report.trial_table import INTERRUPTED, KILLED, STATES, state_of
@@ -98,7 +98,17 @@ def show_study(folder: Path) -> dict[str, Any]:
     sections += [Section(title[0].upper() + title[1:], plain(*table), []) for title, table in again]
     sections += [Section("Planned and taken", None, taken)] if taken else []
     page = study_page(
-        study, shown_storage(folder), objectives, known, rows, best, by_seed, charts, importance, sections
+        study,
+        shown_storage(folder),
+        objectives,
+        known,
+        rows,
+        best,
+        by_seed,
+        charts,
+        importance,
+        sections,
+        run_pages(trials, folder),
     )
     write_text(report / "study.html", page)
     lines = [*describe(study, trials, objectives), "", *text(*trial_table.terminal(rows)), ""]

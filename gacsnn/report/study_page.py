@@ -1,10 +1,12 @@
 """The page of a study: what was searched, what was found, every trial, and where it comes from."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -21,9 +23,13 @@ from gacsnn.report.trials import Tried, short
 from gacsnn.report.words import word
 from gacsnn.runtime.console import duration
 from gacsnn.runtime.provenance import git_commit
+from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.sweep.about import file_of, read_about, storage_of
 from gacsnn.sweep.points import SEARCH_OF
-from gacsnn.sweep.storage import shown
+from gacsnn.sweep.storage import runs_of, shown
+
+# The figure of a result that is read from the test split.
+TEST = "top1"
 
 
 def study_page(
@@ -37,9 +43,10 @@ def study_page(
     charts: Sequence[Chart],
     importance: Importance | None,
     sections: Sequence[Section] = (),
+    links: Mapping[int, str] = {},
 ) -> str:
     """One file that needs no network. `rows` are those of `trial_table.row`, `by_seed` the settings that have several seeds,
-    `sections` what stands above the figures: claims and their answers.
+    `sections` what stands above the figures: claims and their answers; `links` those of `run_pages`.
     """
     identity = study.user_attrs.get("identity", {})
     synthetic = ["SYNTHETIC DATA"] if identity.get("dataset.name") == "synthetic" else []
@@ -54,7 +61,7 @@ def study_page(
         shares=list(importance.shares.items()) if importance else [],
         means=plain(*seed_table(by_seed)) if by_seed else None,
         mean_notes=seed_notes(by_seed),
-        trials=trial_table.page(rows),
+        trials=trial_table.page(rows, links),
         provenance=provenance(study, storage, objectives, tried),
         shared=[(name, said(value)) for name, value in identity.items() if not name.startswith(SEARCH_OF)],
     )
@@ -93,13 +100,29 @@ def tiles(
     elif row is not None:
         settings = f"{named(row, by_seed)}, n={row.n}" if len(by_seed) > 1 else f"n={row.n}"
         found.append(Tile(f"best mean of {word(name)}", mean_of(row, name), settings))
+        if tested := mean_of(row, TEST):
+            found.append(Tile(f"its {word(TEST)}", tested, "of the settings with the best mean"))
     elif best:
         params = ", ".join(f"{name} {short(value)}" for name, value in best[0].params.items())
         found.append(Tile(f"best {word(name)}", f"{best[0].values[0]:.4g}", f"trial {best[0].number}: {params}"))
+        tested = next((one.value(TEST) for one in tried if one.trial.number == best[0].number), None)
+        if tested is not None:
+            found.append(Tile(f"its {word(TEST)}", f"{tested:.4g}", f"trial {best[0].number}"))
     took = [one.trial.duration.total_seconds() for one in tried if one.trial.duration]
     if took:
         found.append(Tile("time of all trials", duration(sum(took)), f"longest {duration(max(took))}"))
     return found
+
+
+def run_pages(trials: Sequence[FrozenTrial], folder: Path) -> dict[int, str]:
+    """Return the links from `report/` to the run pages that are there, by trial; of a mean over seeds that of its first run."""
+    pages = {trial.number: RunDirectory(runs_of(trial, folder)[0]).page_path for trial in trials}
+    report = (folder / "report").absolute()
+    return {
+        number: quote(Path(os.path.relpath(page.absolute(), report)).as_posix())
+        for number, page in pages.items()
+        if page.exists()
+    }
 
 
 def provenance(

@@ -1,7 +1,7 @@
 """The trials of a study as rows and columns: for `trials.csv`, a terminal and a page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -88,8 +88,13 @@ def terminal(rows: Sequence[dict[str, Any]]) -> tuple[list[tuple[str, ...]], lis
     return cells, [TITLES.get(name, name) for name in names], [align for _, align in made]
 
 
-def page(rows: Sequence[dict[str, Any]]) -> Table:
-    """The same for a page, which sorts numbers by all their digits, without columns that are empty."""
+def page(rows: Sequence[dict[str, Any]], links: Mapping[int, str]) -> Table:
+    """The same for a page, which sorts numbers by all their digits, without columns that are empty.
+
+    Args:
+        rows: of `row`.
+        links: the run pages of trials, by their numbers.
+    """
     titles, aligns, made = [], [], []
     for name in columns(rows):
         values = [row.get(name) for row in rows]
@@ -100,7 +105,8 @@ def page(rows: Sequence[dict[str, Any]]) -> Table:
             texts = [STATES[text] for text in texts]
         titles.append(TITLES.get(name, word(name)))
         aligns.append(align)
-        made.append([Cell(text, key(text, value)) for text, value in zip(texts, values, strict=True)])
+        pages = [links.get(value) if name == "trial" and value is not None else None for value in values]
+        made.append([Cell(t, key(t, v), link=to) for t, v, to in zip(texts, values, pages, strict=True)])
     return Table(titles, aligns, list(zip(*made, strict=True)))
 
 

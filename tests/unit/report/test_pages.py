@@ -13,7 +13,7 @@ from gacsnn.report.pages import Cell, Section, Table, Tile, plain
 HOSTILE = ['<script>alert("1")</script>', "=1+1", "a & b", "{{ 7 * 7 }}", "'\" onerror=x"]
 ALLOWED = {
     *("lang", "charset", "name", "content", "class", "id", "style", "scope", "aria-sort", "type", "tabindex", "data-v"),
-    *("aria-label", "role"),
+    *("aria-label", "role", "href"),
 }
 
 

@@ -3,11 +3,14 @@
 import datetime
 import json
 import logging
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from shown import write_seeds, write_study
 
 from gacsnn.report.study import show
 from gacsnn.report.study_page import shown_storage
@@ -73,8 +76,9 @@ def test_the_page_escapes_names_values_and_notes(folder: Path) -> None:
     assert "&lt;i&gt;last&lt;/i&gt;" in page
     assert "<h1>s &amp; t</h1>" in page
     assert not any(tag in page for tag in ("<script>alert", "<b>", "<i>"))
-    assert page.count('<svg class="chart"') == 2  # history and learning rate
-    assert {path.name for path in (folder / "report").glob("*.svg")} == {"history.svg", "lr_accuracy.svg"}
+    assert page.count('<svg class="chart"') == 3  # history, learning rate, encoder
+    names = {path.name for path in (folder / "report").glob("*.svg")}
+    assert names == {"history.svg", "lr_accuracy.svg", "b_encoder_b_accuracy.svg"}
 
 
 def test_a_study_without_trials_is_shown(tmp_path: Path) -> None:
@@ -91,3 +95,37 @@ def test_where_a_study_lies_is_said_without_password_and_path(tmp_path: Path) ->
     for storage, said in ((None, "study.db"), ("postgresql://me:secret@host/db", "postgresql://me:***@host/db")):
         (tmp_path / "study.json").write_text(json.dumps({"study": "s", "storage": storage, "objectives": ["top1"]}))
         assert shown_storage(tmp_path) == said
+
+
+def test_the_page_links_each_trial_to_its_run_page_where_there_is_one(folder: Path) -> None:
+    """Links are relative to `report/`, so that they work from the file system, and escape what a URL would read otherwise."""
+    study = optuna.load_study(study_name="s & t", storage=f"sqlite:///{folder / 'study.db'}")
+    study.add_trial(optuna.create_trial(params={}, value=1.0, user_attrs={"run": "a #1 %20?"}))
+    for name in ("1", "a #1 %20?"):
+        (folder / name).mkdir()
+        (folder / name / "report.html").write_text("a run")
+    (folder / "0").mkdir()
+    show(folder)
+    page = (folder / "report" / "study.html").read_text()
+    links = re.findall('<a href="([^"]*)">([^<]*)</a>', page)
+    assert links == [("../1/report.html", "1"), ("../a%20%231%20%2520%3F/report.html", "4")]
+    for link, _ in links:
+        assert (folder / "report" / unquote(link)).read_text() == "a run"
+
+
+def test_the_page_shows_the_test_figure_of_the_winner_if_it_was_measured(tmp_path: Path) -> None:
+    write_study(tmp_path / "s", 8, runs=True)
+    best = show(tmp_path / "s")["best"][0]
+    path = tmp_path / "s" / str(best) / "result.json"
+    page = (tmp_path / "s" / "report" / "study.html").read_text()
+    assert "<dt>its test top-1, %</dt><dd>91.25<small>trial" in page
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"top1": None}))
+    show(tmp_path / "s")
+    assert "its test top-1" not in (tmp_path / "s" / "report" / "study.html").read_text()
+
+
+def test_the_page_shows_the_mean_test_figure_of_the_best_settings(tmp_path: Path) -> None:
+    write_seeds(tmp_path / "s")
+    show(tmp_path / "s")
+    page = (tmp_path / "s" / "report" / "study.html").read_text()
+    assert "<dt>its test top-1, %</dt><dd>84.50 ± 0.71" in page
