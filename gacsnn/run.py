@@ -10,7 +10,7 @@ from gacsnn.runtime.console import log, speak
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import OnEpochEnd, Result
 from gacsnn.runtime.signals import imported
-from gacsnn.tasks.checks import again, check_names, check_normalised, checked
+from gacsnn.tasks.checks import again, check_names, check_normalised, checked, stands_alone
 from gacsnn.tasks.least import large_for_gpu
 
 # What `task=NAME` runs: a module with `run(config, overridden, on_epoch_end)`, imported when it is asked for.
@@ -56,7 +56,7 @@ def run_task(config: Config, overridden: Collection[str] | None, on_epoch_end: O
     if this_rank().size > 1:
         return imported("gacsnn.tasks.together").as_member(task, config, overridden, on_epoch_end)
     processes = config.hardware.processes
-    if isinstance(processes, int) and processes > 1:
+    if isinstance(processes, int) and processes > 1 and not stands_alone(config):
         return imported("gacsnn.tasks.spawn").spawn(config, overridden, on_epoch_end)
     return imported(task).run(config, overridden, on_epoch_end)
 
@@ -82,7 +82,7 @@ def check_job(config: Config, overridden: Collection[str] | None) -> None:
     config, _ = check(config, overridden)
     named = config.checkpoint is not None or config.resume is not None
     gpu = config.hardware.device == "cuda" or config.hardware.cuda_graphs is True
-    if config.task.name in OF_NETWORKS and (named or gpu or large_for_gpu(config)):
+    if config.task.name in OF_NETWORKS and not stands_alone(config) and (named or gpu or large_for_gpu(config)):
         imported("gacsnn.tasks.ahead").check(config)
 
 

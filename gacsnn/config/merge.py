@@ -28,7 +28,7 @@ NAMED = ("dataset", "model", "encoder", "optimizer", "scheduler", "loss")
 NOT_IDENTITY: dict[str, Any] = {
     "output_dir": True, "resume": True, "rerun": True, "task": {"name", "split", "test", "rounds"},
     "energy": True, "study": True, "runs": True, "report": True, "save_every_minutes": True, "keep_checkpoints": True,
-    "plan": True,
+    "plan": True, "plan_step_seconds": True, "plan_images": True, "plan_classes": True,
     "dataset": {"root", "download", "check_images"},
     "hardware": {"device", "threads", "workers", "processes", "accumulate", "kernels", "cuda_graphs"},
 }  # fmt: skip

@@ -350,6 +350,17 @@ class Config(Options):
     plan: bool = option(
         "say what a run or a sweep (-m) will take, measured with a few steps, and run none of it", default=False
     )
+    plan_step_seconds: Positive | None = option(
+        "plan=true: seconds of a step of the whole batch on the machine that is planned for; null: measured here",
+        default=None,
+    )
+    plan_images: Count | None = option(
+        "plan=true without the images: their number in the training folder; null: that of the published data set",
+        default=None,
+    )
+    plan_classes: Count | None = option(
+        "plan=true without the images: the number of classes; null: that of the published data set", default=None
+    )
     max_steps: Count | None = option("stop training after this many optimizer steps")
     save_every_minutes: Positive | None = option(
         "write a checkpoint within an epoch this often, beside each epoch's; null: only after each epoch", default=10.0

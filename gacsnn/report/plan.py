@@ -15,6 +15,10 @@ from gacsnn.sweep.planned import read_plan
 NOT_WHOLE = {"reused", "retry_of", TAKEN_FROM}
 
 
+# For how many processes the time is said, where the machine that is planned for is another one.
+PROCESSES = (1, 2, 4, 8)
+
+
 def run_lines(figures: Mapping[str, Any]) -> list[str]:
     """The plan of one run (`tasks/plan.py`)."""
     memory, free = mib(figures["memory_bytes"]), gib(figures["free_bytes"])
@@ -24,12 +28,19 @@ def run_lines(figures: Mapping[str, Any]) -> list[str]:
         help = "hardware.accumulate=auto or a smaller batch_size"
         return [*lines, f"memory: a step's tensors take {memory}, and {free} may be used: it would not fit; try {help}"]
     step = f"{1000 * figures['step_seconds']:.3g} ms"
+    steps_time = figures["steps"] * figures["step_seconds"] * figures["processes"]
+    rest = figures["seconds"] - figures["steps"] * figures["step_seconds"]
+    by = ", ".join(f"{duration(steps_time / count + rest)} by {count}" for count in PROCESSES)
+    assumed = figures.get("assumed", [])
+    like_this = f"time by processes on devices like this one, without their communication: {by}"
     return [
         *lines,
+        *assumed,
         f"steps: {figures['steps']:,} of {step}, {figures['epochs']:g} epochs of {figures['train_images']:,} images",
         f"evaluation: {1000 * figures['evaluation_seconds']:.3g} ms an image",
-        f"time: about {duration(figures['seconds'])}",
-        f"memory: a step's tensors take {memory}, of {free} that may be used",
+        f"time: about {duration(figures['seconds'])}, {duration(figures['epoch_seconds'])} an epoch",
+        *([like_this] if assumed else []),
+        f"memory: a step's tensors take {memory}" + (" a process" if assumed else f", of {free} that may be used"),
         f"disk: {mib(figures['disk_bytes'])} of checkpoints",
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from gacsnn.config.schema import AnyDataset, Cifar, Digits, Folder, Synthetic
+from gacsnn.config.schema import AnyDataset, Cifar, Config, Digits, Folder, Synthetic
 from gacsnn.errors import InputError
 from gacsnn.runtime.files import check_name
 
@@ -26,6 +26,9 @@ CIFAR = {
 
 # The folders' names that nobody need have given: where there are none, all images lie in class folders.
 MAY_BE_MISSING = ("train", "val")
+
+# Images of the training and of the test files, and classes, of data sets that are the same everywhere.
+PUBLISHED = {"cifar10": (50_000, 10_000, 10), "cifar100": (50_000, 10_000, 100), "imagenet": (1_281_167, 50_000, 1000)}
 
 # Images in all splits of scikit-learn's digits, in CIFAR's training split; their sides, pixels.
 DIGITS, DIGITS_SIDE = 1797, 8
@@ -49,6 +52,35 @@ def check_cifar(options: Cifar) -> None:
     folder = Path(options.root) / name
     if not options.download and not all((folder / file).is_file() for file in (*training, *others)):
         raise missing_cifar(options)
+
+
+def is_missing(options: AnyDataset) -> bool:
+    """Return whether the images lie nowhere on this machine; files that are damaged or incomplete are an error elsewhere."""
+    if isinstance(options, Cifar):
+        return not options.download and not (Path(options.root) / CIFAR[options.name][0]).is_dir()
+    return isinstance(options, Folder) and not Path(options.root).is_dir()
+
+
+def counts_of(config: Config) -> tuple[int, int, int]:
+    """Return how many images a missing data set has for training and validation, and for the test, and how many classes.
+
+    Raises:
+        InputError: if neither the options nor the published data set say so.
+    """
+    training, test, classes = PUBLISHED.get(config.dataset.name, (None, None, None))
+    training, classes = config.plan_images or training, config.plan_classes or classes
+    for option, value in (("plan_images", training), ("plan_classes", classes)):
+        if value is None:
+            raise InputError(
+                f"plan=true: dataset.root={getattr(config.dataset, 'root', '')} is not here, and its size is unknown; "
+                f"give {option}=NUMBER"
+            )
+    assert training is not None
+    assert classes is not None
+    if test is None:  # a part of all images, as where no test folder is
+        test = round(training * getattr(config.dataset, "test", 0.1))
+        training -= test
+    return training, test, classes
 
 
 def missing_cifar(options: Cifar) -> InputError:

@@ -53,6 +53,8 @@ def plan_sweep(options: SweepOptions, search: Search, folder: Path, compose: Com
     points = []
     for params in settings(search):
         points.append(measured(options, search, compose, launcher, params))
+        if len(points) == 1:
+            log.info("\n".join(points[0].figures.get("assumed", ())))
         log.info(f"{written(params) or 'all settings'} {point_line(points[-1])}")
     if not any(point.seconds for point in points):
         raise InputError(f"plan=true: nothing could be timed; {points[0].error or 'no trial fits into the memory'}")

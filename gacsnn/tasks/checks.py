@@ -22,7 +22,7 @@ from gacsnn.config.schema import Benchmark, Config, Evaluate, ShowDiff, ShowStud
 from gacsnn.errors import InputError, other_steps
 from gacsnn.report.compare import recorded
 from gacsnn.runtime.cores import visible_gpus
-from gacsnn.runtime.datasets import check_files
+from gacsnn.runtime.datasets import check_files, counts_of, is_missing
 from gacsnn.runtime.files import check_file, check_name
 from gacsnn.runtime.ranks import this_rank
 from gacsnn.runtime.run_dir import RunDirectory, check_new_directory
@@ -51,6 +51,9 @@ def checked(config: Config, overridden: Collection[str] | None) -> Config:
     task = config.task.name
     if config.plan and not isinstance(config.task, Train):
         raise InputError(f"plan=true: says what a training will take, and task={task} is none")
+    for name in ("plan_step_seconds", "plan_images", "plan_classes"):
+        if getattr(config, name) is not None and not config.plan:
+            raise InputError(f"{name}={getattr(config, name)}: is read by plan=true; leave it out")
     if config.plan and config.resume is not None:
         raise InputError(f"plan=true: is for a run that begins; leave out resume={config.resume}")
     if isinstance(config.task, Train) and config.resume == AUTO:
@@ -179,7 +182,7 @@ def with_processes(config: Config) -> Config:
                 f"{rank.local_size} processes on this machine: each needs a GPU of its own, and there are {gpus} here"
             )
         count = rank.size
-    elif gpus and count > gpus:
+    elif gpus and count > gpus and not config.plan:
         raise InputError(f"hardware.processes={count}: each needs a GPU of its own, and there are {gpus} here")
     if count > config.batch_size:
         raise InputError(
@@ -212,8 +215,20 @@ def as_measured(saved: Config, config: Config, overridden: Collection[str] | Non
 
 def check_here(config: Config) -> None:
     """Raises InputError when the files of the data are not there, or this machine's memory cannot hold the run."""
+    if config.plan and is_missing(config.dataset):
+        counts_of(config)
+        return
     check_files(config.dataset)
-    check_host(config)
+    if not stands_alone(config):
+        check_host(config)
+
+
+def stands_alone(config: Config) -> bool:
+    """Return whether a plan is for more GPUs than are here, or for images that are not: one process measures a part of it."""
+    gpus = 0 if config.hardware.device == "cpu" else len(visible_gpus())
+    processes = config.hardware.processes
+    more = isinstance(processes, int) and processes > max(1, gpus) and config.hardware.device != "cpu"
+    return config.plan and (more or config.plan_step_seconds is not None or is_missing(config.dataset))
 
 
 def saved_choices(given: Mapping[str, str]) -> dict[str, str]:

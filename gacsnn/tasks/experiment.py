@@ -79,8 +79,8 @@ class Experiment:
             yield
 
 
-def prepare(config: Config) -> Experiment:
-    """Read the data, build the network. The config comes back with mean and std as measured.
+def prepare(config: Config, given: Splits | None = None) -> Experiment:
+    """Read the data, or take the given splits, and build the network. The config comes back with mean and std as measured.
 
     Raises:
         InputError: when there is no such device, a GPU has less memory than the least, the data is missing or damaged, or
@@ -90,9 +90,9 @@ def prepare(config: Config) -> Experiment:
     kernels = kernels_for(machine, config.hardware)
     graphs.check(machine.device.type, machine.group.size, config.hardware)
     check_gpu_memory(config)
-    if getattr(config.dataset, "download", False):
+    if given is None and getattr(config.dataset, "download", False):
         machine.group.share(lambda: load_splits(config.dataset) and None)  # one fetches, then all read
-    splits = load_splits(config.dataset).limited(config.limit_train, config.limit_eval)
+    splits = (given or load_splits(config.dataset)).limited(config.limit_train, config.limit_eval)
     new = [name for name in ("mean", "std") if getattr(config.dataset, name) is None]
     known = {"mean": splits.mean, "std": splits.std, "measured": [*config.dataset.measured, *new]}
     config = config.model_copy(update={"dataset": config.dataset.model_copy(update=known)})

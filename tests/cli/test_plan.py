@@ -149,3 +149,32 @@ def test_a_plan_keeps_a_budget_from_being_passed_by_the_first_trial(launch: Laun
 
 def test_a_budget_of_nothing_is_refused(launch: Launch, tmp_path: Path) -> None:
     assert "should be greater than 0" in refused(launch, tmp_path, "-m", *SEARCH, "hydra.sweeper.budget_hours=0")
+
+
+def test_plan_without_the_images_times_synthetic_ones_and_says_so(launch: Launch) -> None:
+    tiny = ("hardware=cpu", "hardware.threads=1", "T=1", "model.width=0.05", "batch_size=256", "epochs=2")
+    code, out, err = launch(
+        "dataset=imagenet", "dataset.root=nowhere", "dataset.size=32", "dataset.resize=32", *tiny, "plan=true"
+    )
+    assert code == 0, err
+    assert "the images of imagenet are not here: synthetic images of the same shape were timed" in out
+    assert "1,281,167 training and 50,000 test images of 1,000 classes are assumed" in out
+    assert f"steps: {2 * -(-1_255_544 // 256):,} of " in out  # 2 % are held out
+    assert "an epoch" in out
+
+
+def test_plan_with_a_given_step_counts_with_it(launch: Launch) -> None:
+    tiny = ("hardware=cpu", "hardware.threads=1", "T=1", "model.width=0.05", "batch_size=250", "epochs=2")
+    given = ("dataset.validation=0", "plan_step_seconds=0.5", "plan=true")
+    code, out, err = launch("dataset=cifar10", "dataset.root=nowhere", *tiny, *given)
+    assert code == 0, err
+    assert "a step of 250 images by 1 processes was given as 0.5 s, and not timed" in out
+    assert "steps: 400 of 500 ms, 2 epochs of 50,000 images" in out
+    assert "1 min 40 s an epoch" in out
+
+
+def test_plan_of_a_folder_that_is_not_here_asks_for_its_numbers(launch: Launch, tmp_path: Path) -> None:
+    folder = ("dataset=image_folder", "dataset.root=nowhere", "plan=true")
+    assert refused(launch, tmp_path, *folder).endswith("its size is unknown; give plan_images=NUMBER")
+    assert refused(launch, tmp_path, *folder, "plan_images=900").endswith("give plan_classes=NUMBER")
+    assert "plan_images=900: is read by plan=true" in refused(launch, tmp_path, "plan_images=900")

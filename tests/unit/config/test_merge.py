@@ -23,7 +23,19 @@ EVERY = (
 
 # What changes no result: where it is written, where its data lies, what it runs on, what is said of it.
 ASIDE = {
-    *("output_dir", "resume", "rerun", "study", "runs", "plan", "save_every_minutes", "keep_checkpoints"),
+    *(
+        "output_dir",
+        "resume",
+        "rerun",
+        "study",
+        "runs",
+        "plan",
+        "plan_step_seconds",
+        "plan_images",
+        "plan_classes",
+        "save_every_minutes",
+        "keep_checkpoints",
+    ),
     *(
         "task.name",
         "task.split",
