@@ -133,6 +133,11 @@ def flip_test(above: Sequence[float], seed: int = 0) -> float:
     return (as_large + 1) / (FLIPS + 1)
 
 
+def is_above(successes: int, trials: int, share: float) -> bool:
+    """Return whether so many successes show a larger probability than `share`, by a one-sided binomial test."""
+    return float(stats.binom.sf(successes - 1, trials, share)) < ALPHA
+
+
 def verdict(p: float, p_below: float) -> str:
     """supported, refuted or undecided. The p-values that a difference is above what is claimed, and below, are corrected for
     the other claims of a study.

@@ -9,8 +9,10 @@ from gacsnn.data.normalise import Normalisation
 from gacsnn.encoders import ENCODERS
 from gacsnn.errors import InputError
 from gacsnn.models import SpikingResNet, create_model
+from gacsnn.runtime.console import log
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.training.checkpoint import read_any
+from gacsnn.training.run_identity import strange_to_its_directory
 from gacsnn.weights import load_state, load_weights
 
 # The reader of codes of the pixels, which take them as they are: mean and standard deviation that change nothing.
@@ -47,6 +49,8 @@ def load(source: str | Path, name: str | None = None, **options: Any) -> Trained
         run_dir = RunDirectory(path)
         path = run_dir.best if run_dir.best.exists() else run_dir.last
     content, origin = read_any(path), f"checkpoint={path}"
+    if other := strange_to_its_directory(path, content):
+        log.warning(other)
     if "config" not in content:
         return Trained(bare(content, origin, name, options), None, None)
     if name is not None or options:
@@ -91,6 +95,6 @@ def normalisation_of(
     """Mean and standard deviation of the images as the config's encoder takes them; those of the data are given."""
     if not ENCODERS[config.encoder.name].static:
         return AS_THEY_ARE
-    assert mean is not None, "a run writes what it measured"
-    assert std is not None
+    if mean is None or std is None:
+        raise InputError("dataset.mean, dataset.std: a checkpoint that was trained must say both; this one is damaged")
     return mean, std

@@ -24,7 +24,8 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(self, source: Tensor | Sequence[str], labels: Tensor, transform: Transform | None = None) -> None:
-        assert len(source) == len(labels)
+        if len(source) != len(labels):
+            raise ValueError(f"{len(source)} images and {len(labels)} labels: there should be one label for each image")
         self.source = source
         self.labels = labels
         self.transform = transform

@@ -17,7 +17,7 @@ Apart = dict[str, tuple[Any, Any]]
 TIMES = ("seconds", "train_seconds", "images_per_second")
 MADE_BY = (
     *("T", "dataset", "model", "encoder", "seed", "config_hash", "selected_by"),
-    *("git_commit", "versions", "device", "machine", "precision", "kernels"),
+    *("git_commit", "versions", "device", "machine", "precision", "kernels", "run_id", "data", "warnings"),
 )
 
 # Options that say nothing of a run but where it lies and how it was called.

@@ -50,6 +50,7 @@ def run_page(run_dir: RunDirectory, given: Collection[str]) -> str:
         name=run_dir.path.absolute().name,
         heading=heading(config),
         tiles=tiles(result),
+        warnings=result.get("warnings", []),
         figures=figures(curves(metrics)),
         result=facts(result),
         confusion=[] if confusion is None else figures([heat_map(confusion)]),

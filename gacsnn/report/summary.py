@@ -31,7 +31,7 @@ def conclude(result: dict[str, Any], folder: Path) -> None:
         "trained for": None if trained is None else f"{duration(trained)}, {in_epochs(result['epochs'])}",
         "results in": folder,
     }
-    if console.label:  # one of many: a line is enough
+    if console.label:  # one of many: a line is enough, and warnings stand on its page
         kept = ("top-1", "energy", "trained for")
         log.info(", ".join(str(lines[name]) for name in kept if lines[name] is not None))
         return
@@ -40,6 +40,8 @@ def conclude(result: dict[str, Any], folder: Path) -> None:
         if value is None:
             continue
         log.info(f"{name:<13}{value}")
+    for text in result.get("warnings", []):
+        log.warning(text)
 
 
 def extreme(result: Mapping[str, Any], name: str) -> str | None:

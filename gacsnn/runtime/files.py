@@ -63,8 +63,12 @@ def temporary_of(path: Path) -> Path:
 
 def remove_temporaries(folder: Path) -> None:
     """What killed processes were writing there. Nobody else may be writing meanwhile."""
-    for left in folder.glob(".*.tmp"):
+    for left in temporaries(folder):
         left.unlink(missing_ok=True)
+
+
+def temporaries(folder: Path) -> Iterator[Path]:
+    return folder.glob(".*.tmp")
 
 
 def duplicate(source: Path, target: Path) -> None:

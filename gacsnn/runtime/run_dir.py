@@ -12,8 +12,8 @@ report.html     all of this to look at, after it
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from gacsnn.runtime.files import (
     may_write,
     naming,
     remove_temporaries,
+    temporaries,
     write_text,
 )
 
@@ -146,6 +147,8 @@ class RunDirectory:
     def lock(self, option: str, patience: float = 0.0) -> Iterator[None]:
         """Keep other processes from writing here meanwhile. The lock goes when the process does, however it ends.
 
+        The holder first removes the temporary files of killed processes: nobody else can be writing them.
+
         Raises:
             InputError: when another process holds it, and still does after so many seconds.
         """
@@ -160,9 +163,17 @@ class RunDirectory:
                 f"{option}={self.path}: another process is writing this run; wait for it or stop it"
             ) from None
         try:
+            for folder in (self.path, self.checkpoints):
+                remove_temporaries(folder)
             yield
         finally:
             lock.release()
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of killed processes, but not while a living process holds the lock."""
+        if any(temporaries(self.path)) or any(temporaries(self.checkpoints)):
+            with suppress(InputError, OSError), self.lock("output_dir"):
+                pass
 
     def write_config(self, config: Config) -> None:
         if self.writes:
@@ -220,11 +231,23 @@ def metrics_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     try:
         lines = [(line, text.from_json(line)) for line in whole]
         epochs = [metrics["epoch"] for _text, metrics in lines]
-        assert all(type(epoch) is int for epoch in epochs)
-        assert epochs == sorted(set(epochs))
-    except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
+        if not all(type(epoch) is int for epoch in epochs):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path} is damaged: each line should be an epoch's metrics as JSON") from None
+    for before, epoch in itertools.pairwise(epochs):
+        if epoch <= before:
+            raise InputError(
+                f"{path} is damaged: a line of epoch {epoch} follows that of epoch {before}; remove the one that is wrong"
+            )
     return lines
+
+
+def missing_epochs(metrics: Sequence[Mapping[str, Any]], done: int) -> str | None:
+    """Return the epochs up to `done` that have no line in metrics.jsonl, such as "epochs 2, 5", or None."""
+    missing = sorted(set(range(1, done + 1)) - {line["epoch"] for line in metrics})
+    shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+    return f"epoch{'s' if len(missing) > 1 else ''} {shown}" if missing else None
 
 
 def check_new_directory(output_dir: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Evaluate
+from gacsnn.data.digest import changes
 from gacsnn.energy import Row
 from gacsnn.errors import InputError
 from gacsnn.report.by_class import Confusion, read_confusion, show, write_by_class
@@ -21,6 +22,7 @@ from gacsnn.tasks.rerun import compare
 from gacsnn.training import checkpoint
 from gacsnn.training.memory import gpu_memory_errors
 from gacsnn.training.metrics import evaluate
+from gacsnn.training.run_identity import strange_to_its_directory
 from gacsnn.weights import is_ours
 
 
@@ -56,6 +58,7 @@ def measure(
     if "classes" in content:
         check_classes(content["classes"], experiment, source)
     put_weights(experiment, content, source)
+    warnings = doubts(experiment, content)
     images = experiment.splits.for_evaluation(split)
     if images is None:
         raise InputError(f"task.split={split}: with dataset.validation=0 there is no validation split")
@@ -72,7 +75,8 @@ def measure(
         epoch = f", after epoch {state['epoch']}" if state else bare
         rows = account(score, experiment)
         result = {
-            **measured(score, split, experiment, rows),
+            **(figures := measured(score, split, experiment, rows)),
+            "warnings": [*warnings, *figures["warnings"]],
             "epochs": state.get("epoch"),
             "steps": state.get("step"),
             "train_seconds": state.get("seconds"),
@@ -86,6 +90,16 @@ def measure(
         run_dir.write_result(result)
         write_page(run_dir, overridden)
     return result, rows, run_dir
+
+
+def doubts(experiment: Experiment, content: dict[str, Any]) -> list[str]:
+    """Return warnings: a checkpoint that belongs to another run than its directory, and images other than in training."""
+    path = Path(str(experiment.config.checkpoint))
+    RunDirectory(path.absolute().parent.parent).remove_leftovers()
+    found = [other] if (other := strange_to_its_directory(path, content)) else []
+    if "data" in content and (differ := changes(content["data"], experiment.data)):
+        found.append(f"checkpoint={path}: the images are not those of its training: {differ}")
+    return found
 
 
 def check_classes(there: list[str], experiment: Experiment, source: str) -> None:

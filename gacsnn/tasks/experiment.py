@@ -13,6 +13,7 @@ from gacsnn.config.merge import ARCHITECTURE, differences, sections
 from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Hardware, Train
 from gacsnn.data import load_splits
+from gacsnn.data.digest import Digests, digests_of
 from gacsnn.data.images import Images
 from gacsnn.data.loader import Loader, batches
 from gacsnn.data.normalise import Normalise
@@ -43,6 +44,7 @@ class Experiment:
     model: SpikingResNet
     normalise: Normalise
     kernels: str  # plain or fused
+    data: Digests  # of the whole splits, whatever the limits
 
     def image_size(self) -> tuple[int, int]:
         """Height and width of what the network sees."""
@@ -92,7 +94,9 @@ def prepare(config: Config, given: Splits | None = None) -> Experiment:
     check_gpu_memory(config)
     if given is None and getattr(config.dataset, "download", False):
         machine.group.share(lambda: load_splits(config.dataset) and None)  # one fetches, then all read
-    splits = (given or load_splits(config.dataset)).limited(config.limit_train, config.limit_eval)
+    splits = given or load_splits(config.dataset)
+    data = machine.group.share(lambda: digests_of(splits, getattr(config.dataset, "root", None)))
+    splits = splits.limited(config.limit_train, config.limit_eval)
     new = [name for name in ("mean", "std") if getattr(config.dataset, name) is None]
     known = {"mean": splits.mean, "std": splits.std, "measured": [*config.dataset.measured, *new]}
     config = config.model_copy(update={"dataset": config.dataset.model_copy(update=known)})
@@ -102,7 +106,7 @@ def prepare(config: Config, given: Splits | None = None) -> Experiment:
     model = model.to(machine.device, machine.dtype).to(memory_format=machine.memory_format)
     model.use(kernels)
     normalise = Normalise(*normalisation_of(config, splits.mean, splits.std), machine)
-    experiment = Experiment(config, machine, splits, model, normalise, "plain" if kernels is None else "fused")
+    experiment = Experiment(config, machine, splits, model, normalise, "plain" if kernels is None else "fused", data)
     if isinstance(config.task, Train):
         check_smallest_batch(model, config, len(splits.train), machine.group.size, experiment.image_size)
     return experiment

@@ -7,7 +7,7 @@ from gacsnn.report.energy import write_csv
 from gacsnn.runtime.provenance import provenance
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.tasks.experiment import Experiment, parameter_count
-from gacsnn.training.metrics import Score
+from gacsnn.training.metrics import Score, chance_warning
 
 
 def account(score: Score, experiment: Experiment) -> list[Row]:
@@ -24,6 +24,7 @@ def write_energy(rows: list[Row], run_dir: RunDirectory) -> None:
 
 def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
     """The part of `result.json` that training and evaluation share."""
+    odd = chance_warning(score, experiment.splits.classes, split)
     return {
         "top1": score.top1,
         "top5": score.top5,
@@ -34,6 +35,8 @@ def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) 
         "energy_constants": experiment.config.energy.model_dump(),
         "split": split,
         "images": score.images,
+        "data": experiment.data,
+        "warnings": [] if odd is None else [odd],
         "params": parameter_count(experiment.model),
         **provenance(experiment.config, experiment.machine.describe(), experiment.kernels),
     }

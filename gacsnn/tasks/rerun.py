@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gacsnn.config.schema import Config, Train
+from gacsnn.data.digest import Digests, changes
 from gacsnn.errors import GacsnnError
 from gacsnn.report.compare import (
     Recorded,
@@ -20,8 +21,10 @@ from gacsnn.report.compare import (
 )
 from gacsnn.runtime.console import log
 from gacsnn.runtime.group import this_group
-from gacsnn.runtime.run_dir import RunDirectory
+from gacsnn.runtime.run_dir import RunDirectory, missing_epochs
+from gacsnn.tasks.experiment import Experiment
 from gacsnn.training import checkpoint
+from gacsnn.training.run_identity import other_run
 
 # The figures that do not depend on which split was measured at the end, and those that the energy's constants make.
 OF_TRAINING = ("params", "epochs", "steps", "validation_top1")
@@ -47,18 +50,52 @@ def compare(config: Config, run_dir: RunDirectory) -> None:
 def outcome(source: str, run_dir: RunDirectory) -> str:
     """What `compare` says."""
     there, here = recorded(RunDirectory(Path(source)), "rerun"), recorded(run_dir, "output_dir")
+    other_images = images_apart(there, (here.result or {}).get("data"))
     if changed := identity_apart(there.config, here.config):
-        return f"of {source}, but {said(changed)}; {top1s(there, here)}"
+        inputs = "; ".join([said(changed), *other_images])
+        return f"of {source}, but {inputs}; {top1s(there, here)}"
     compared, found = numbers(there, here)
     of_weights, weights = networks(there, here)
-    differ = [*found, *weights]
+    differ = [*other_images, *found, *weights]
     if differ:
         raise DifferentError(f"rerun={source}: not the same: {'; '.join(differ)}; {explanation(there, here)}")
     compared += of_weights
     if not compared:
         return f"of {source}, which holds nothing to compare with"
     unfinished = f", as far as it got ({len(there.metrics)} of {there.config.epochs} epochs)"
-    return f"the same as {source}, bit for bit{unfinished if there.result is None else ''}: {', '.join(compared)}"
+    lacks = f"; {source} lacks {', '.join(missing)}" if (missing := missing_parts(there, here)) else ""
+    return (
+        f"the same as {source}, bit for bit{unfinished if there.result is None else ''}: {', '.join(compared)}{lacks}"
+    )
+
+
+def say_other_images(experiment: Experiment) -> None:
+    """Warn before the training if a rerun has other images than the run that it repeats."""
+    if (source := experiment.config.rerun) is None:
+        return
+    RunDirectory(Path(source)).remove_leftovers()
+    for differ in images_apart(recorded(RunDirectory(Path(source)), "rerun"), experiment.data):
+        log.warning(f"rerun={source}: {differ}")
+
+
+def images_apart(there: Recorded, here: Digests | None) -> list[str]:
+    """Return the changes of the images since the run `there`, which an earlier version may not have saved."""
+    saved = (there.result or {}).get("data")
+    if saved is None and (files := RunDirectory(there.path).saved()):
+        saved = checkpoint.newest(files, "rerun")[1].get("data")
+    if saved is None or here is None:
+        return []
+    return [differ] if (differ := changes(saved, here)) else []
+
+
+def missing_parts(there: Recorded, here: Recorded) -> list[str]:
+    """Return the parts that the rerun has and the original has lost: epochs of metrics.jsonl, checkpoints."""
+    epochs = there.metrics[-1]["epoch"] if there.result is None and there.metrics else 0
+    done = epochs if there.result is None else min(there.result["epochs"] or 0, len(here.metrics))
+    missing = missing_epochs(there.metrics, done)
+    names = ("best.pt", "last.pt") if isinstance(there.config.task, Train) and there.result is not None else ()
+    files = [name for name in names if not (RunDirectory(there.path).checkpoints / name).exists()]
+    return [*([f"{missing} of metrics.jsonl"] if missing else []), *files]
 
 
 def numbers(there: Recorded, here: Recorded) -> tuple[list[str], list[str]]:
@@ -99,6 +136,10 @@ def networks(there: Recorded, here: Recorded) -> tuple[list[str], list[str]]:
             continue
         try:
             before, now = (checkpoint.read(file) for file in files)
+            run_id = None if there.result is None else there.result.get("run_id")
+            if other := other_run(before, there.config, run_id, str(files[0])):
+                log.warning(f"{other}; it is not compared")
+                continue
         except checkpoint.DamagedError as error:
             log.warning(f"{error}; it is not compared")
             continue

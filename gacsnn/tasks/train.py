@@ -1,27 +1,29 @@
 """task=train: a config, or a run that goes on -> run directory."""
 
 import math
+import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from gacsnn.config.merge import CHANGEABLE, differences, sections
-from gacsnn.config.saved import from_saved, to_dict
+from gacsnn.config.saved import from_saved
 from gacsnn.config.schema import Config, Train
+from gacsnn.data.digest import changes
 from gacsnn.errors import DivergenceError, InputError, machine_error
 from gacsnn.report.run_page import write_page
 from gacsnn.report.summary import conclude
 from gacsnn.runtime.console import log
 from gacsnn.runtime.group import this_group
-from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
+from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, missing_epochs
 from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, run_name
 from gacsnn.tasks.outcome import account, measured, write_energy
-from gacsnn.tasks.rerun import compare
+from gacsnn.tasks.rerun import compare, say_other_images
 from gacsnn.training import checkpoint
 from gacsnn.training.loop import report_saved_epochs, train
 from gacsnn.training.memory import fitting_parts, gpu_memory_errors
 from gacsnn.training.metrics import Score, evaluate
+from gacsnn.training.run_identity import kept_apart
 from gacsnn.training.saving import find_best, go_back
 from gacsnn.training.trainer import Trainer, TrainState, capture, release
 from gacsnn.weights import load_weights
@@ -45,6 +47,7 @@ def begin(
     experiment = prepare(config)
     if weights is not None:
         put_weights(experiment, weights, f"checkpoint={given}")
+    say_other_images(experiment)
     run_dir = experiment.new_directory(run_name(config))
     with machine_errors(config, run_dir), experiment.locked(run_dir):
         run_dir.truncate_after(0)  # of a run that was stopped in its first epoch
@@ -70,11 +73,7 @@ def go_on(
     experiment = prepare(config)
     if content["classes"] != experiment.splits.classes:
         raise InputError(f"resume={run_dir.path}: the data set's classes are no longer those of that run")
-    if (there := training_images(content)) not in (None, here := len(experiment.splits.train)):
-        raise InputError(
-            f"resume={run_dir.path}: there were {there} training images, and now there are {here}: other images would be held "
-            "out, some of which were trained on; restore the data set, or begin a new run"
-        )
+    check_images(content, experiment, f"resume={run_dir.path}")
     saved_config = from_saved(content["config"], f"resume={run_dir.path}")
     if differ := kept_apart(saved_config, config):
         raise InputError(
@@ -89,18 +88,29 @@ def go_on(
     return fit(experiment, run_dir, saved, overridden, on_epoch_end)
 
 
+def check_images(content: Mapping[str, Any], experiment: Experiment, source: str) -> None:
+    """Raise InputError if the images are not those that a run began with. An older checkpoint knows only their number."""
+    there, here = training_images(content), len(experiment.splits.train)
+    if "data" in content:
+        differ = changes(content["data"], experiment.data)
+    else:
+        differ = "" if there in (None, here) else f"there were {there} training images, and now there are {here}"
+        log.warning(
+            f"{source}: an earlier version began this run and saved no list of its images; only their number is compared"
+        )
+    if differ:
+        raise InputError(
+            f"{source}: {differ}: other images would be held out, some of which were trained on; restore the data set, or "
+            "begin a new run"
+        )
+
+
 def training_images(content: Mapping[str, Any]) -> int | None:
     """Of the run that a checkpoint is of; older ones tell it when an epoch was finished."""
     state = content["train_state"]
     if "images" in content or not state["epoch"]:
         return content.get("images")
     return (state["images"] - state.get("epoch_images", 0)) // state["epoch"]
-
-
-def kept_apart(there: Config, here: Config) -> str:
-    """In what that a run keeps two of its configs differ."""
-    kept = set(to_dict(there)) - {*CHANGEABLE, "output_dir", "rerun", "checkpoint", "plan"}
-    return differences(sections(there, kept, CHANGEABLE), sections(here, kept, CHANGEABLE))
 
 
 def fit(
@@ -119,10 +129,14 @@ def fit(
         parts = fitting_parts(experiment.model, config, experiment.normalise, experiment.machine, size)
     experiment.model.accumulate(parts)
     trainer = Trainer(experiment.model, config, experiment.machine, experiment.normalise, len(splits.train))
+    trainer.belongs = {"run_id": group.share(lambda: secrets.token_hex(8)), "data": experiment.data}
     if saved is not None:
         path, content = saved
+        trainer.belongs["run_id"] = content.get("run_id")
         trainer.restore(content, f"resume={run_dir.path}")
-        best, known = group.share(lambda: (find_best(run_dir, trainer.state), run_dir.read_result()))
+        if missing := missing_epochs(run_dir.read_metrics(), trainer.state.epoch):
+            log.warning(f"{run_dir.metrics_path}: lacks {missing}, which {path.name} has; curves lack them too")
+        best, known = group.share(lambda: (find_best(run_dir, trainer.state, content), run_dir.read_result()))
         over = trainer.state.epoch >= config.epochs or trainer.over()
         if known is not None and known.get("steps", trainer.state.step) != trainer.state.step:
             known = None  # that of a later checkpoint, which can no longer be read
@@ -233,6 +247,7 @@ def finish(
         **measured(score, split, experiment, rows),
         **({} if task.test else {"top1": None, "top5": None, "loss": None}),
         **last,
+        "run_id": trainer.belongs["run_id"],
         "epochs": state.epoch,
         "steps": state.step,
         "train_seconds": state.seconds,
@@ -254,4 +269,4 @@ def measure(experiment: Experiment, weights: Path, split: str, by_key: bool) -> 
     assert images is not None
     description = "testing" if split == "test" else "measuring"
     with experiment.loader(images) as loader:
-        return evaluate(experiment.model, loader, experiment.normalise, experiment.machine, description, by_key)
+        return evaluate(experiment.model, loader, experiment.normalise, experiment.machine, description, by_key, True)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from gacsnn.energy import firing_rates
 from gacsnn.errors import DivergenceError
 from gacsnn.runtime.console import Progress
 from gacsnn.runtime.device import Machine
+from gacsnn.statistics import is_above
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,35 @@ def counted(pairs: list[Tensor]) -> dict[tuple[int, int], int]:
     """How often each row of [images, 2] occurs: no matrix, which of many classes would fill the memory."""
     found, counts = torch.cat(pairs).unique(dim=0, return_counts=True)
     return {(row[0], row[1]): number for row, number in zip(found.tolist(), counts.tolist(), strict=True)}
+
+
+CAUSES = "likely causes: optimizer.lr is too high or too low, too few epochs, or images that all look alike"
+
+
+def chance_warning(score: Score, classes: list[str], split: str) -> str | None:
+    """Return a warning if the network tells the classes apart no better than chance, or None.
+
+    One class with more than 90 % of the predictions is a reason if it has most images of the other classes, too. Both reasons
+    need enough images for a one-sided binomial test: few images show nothing.
+    """
+    if score.confusion is None:
+        return None
+    labels, predictions = Counter[int](), Counter[int]()
+    for (label, prediction), count in score.confusion.items():
+        labels[label] += count
+        predictions[prediction] += count
+    (chosen, times), (frequent, most) = (counts.most_common(1)[0] for counts in (predictions, labels))
+    images, others = score.images, score.images - labels[chosen]
+    if 10 * times > 9 * images and is_above(times - score.confusion.get((chosen, chosen), 0), others, 0.5):
+        return (
+            f"the network takes {100 * times / images:.1f} % of the {split} images for class {classes[chosen]}, and "
+            f"{100 * labels[chosen] / images:.1f} % belong to it; {CAUSES}"
+        )
+    correct = sum(count for (label, prediction), count in score.confusion.items() if label == prediction)
+    is_enough = is_above((images + most) // 2, images, most / images)  # half-way from chance to all images
+    if is_enough and not is_above(correct, images, most / images):
+        return (
+            f"top-1 on the {split} split is {score.top1:.1f} %, no better than chance: class {classes[frequent]} has "
+            f"{100 * most / images:.1f} % of the images; {CAUSES}"
+        )
+    return None

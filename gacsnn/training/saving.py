@@ -13,11 +13,13 @@ from typing import Any
 
 from torch import Tensor
 
+from gacsnn.config.saved import from_saved
 from gacsnn.runtime.console import log
 from gacsnn.runtime.files import duplicate, kept, shift, write_whole
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.training import checkpoint
+from gacsnn.training.run_identity import other_run
 from gacsnn.training.trainer import TrainState
 
 
@@ -110,17 +112,24 @@ def needless(run_dir: RunDirectory, keep: int) -> list[Path]:
     return [*lasts[keep:], *bests[known.index(True) + 1 if True in known else len(bests) :]]
 
 
-def find_best(run_dir: RunDirectory, state: TrainState) -> Path | None:
+def find_best(run_dir: RunDirectory, state: TrainState, last: Mapping[str, Any] | None = None) -> Path | None:
     """Where the best weights are, as a run in this state has them; None before the first epoch's end, or when they are gone.
 
-    `best.pt` may be of a later epoch, which a run that goes on from an older checkpoint has yet to do.
+    `best.pt` may be of a later epoch, which a run that goes on from an older checkpoint has yet to do. A checkpoint of another
+    run than that of `last`, the content of the one to go on from, is passed over with a warning.
     """
     epoch = state.epoch if state.best_epoch is None else state.best_epoch
     for path in [*kept(run_dir.best), *run_dir.saved()] if epoch else []:
         try:
-            found = checkpoint.read(path)["train_state"]
+            saved = checkpoint.read(path)
         except checkpoint.DamagedError:
             continue
+        if last is not None:
+            config = from_saved(last["config"], str(run_dir.last))
+            if other := other_run(saved, config, last.get("run_id"), str(path)):
+                log.warning(f"{other}; it is not used")
+                continue
+        found = saved["train_state"]
         if found["epoch"] == epoch and not found.get("batch", 0):
             return path
     return None

@@ -112,6 +112,7 @@ class Trainer:
         self.scaler = machine.scaler()
         self.loss: Loss = make_loss(config.loss)
         self.state = TrainState(keyed=True)
+        self.belongs: dict[str, Any] = {}  # to which run and which images, as its checkpoints say
         self.drawn = Draw()
         self.graphs: Graphs | None = None
 
@@ -128,6 +129,7 @@ class Trainer:
             "classes": classes,
             "images": self.images,
             "drawn": asdict(self.drawn),
+            **self.belongs,
         }
 
     def restore(self, content: dict[str, Any], source: str) -> None:

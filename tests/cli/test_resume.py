@@ -221,7 +221,7 @@ def test_a_run_does_not_go_on_with_other_images(launch: Launch, tmp_path: Path, 
     if saved_by == "an older one":
         last = tmp_path / "run" / "checkpoints" / "last.pt"
         content = checkpoint.read(last)
-        del content["images"]
+        del content["images"], content["data"]
         checkpoint.save(last, content)
     shutil.copy(jpegs / "train" / "ant" / "00.jpg", jpegs / "train" / "ant" / "more.jpg")
     shutil.copy(jpegs / "train" / "ant" / "00.jpg", jpegs / "train" / "ant" / "more2.jpg")
@@ -230,6 +230,53 @@ def test_a_run_does_not_go_on_with_other_images(launch: Launch, tmp_path: Path, 
     for name in ("more.jpg", "more2.jpg"):
         (jpegs / "train" / "ant" / name).unlink()
     assert launch("resume=run", "max_steps=7").code == 0
+
+
+def test_resume_after_image_is_renamed_is_refused(launch: Launch, tmp_path: Path, jpegs: Path) -> None:
+    options = ("dataset=image_folder", f"dataset.root={jpegs}", "dataset.size=16", "hardware.workers=0")
+    assert launch(*TINY, *options, "batch_size=16", "epochs=1", "output_dir=run").code == 0
+    image = jpegs / "val" / "ant" / "00.jpg"
+    image.rename(image.with_name("new.jpg"))
+    said = refused(launch, tmp_path, "resume=run", "epochs=2")
+    assert said.startswith("resume=run: there are 15 test images as before, but not the same ones")
+    warned = launch("task=evaluate", "checkpoint=run/checkpoints/best.pt", "output_dir=measured")
+    assert (warned.code, warned.out.count("not the same ones")) == (0, 1), warned.err
+    assert "test images" in read_result(tmp_path / "measured")["warnings"][0]
+    said = launch("rerun=run", "output_dir=again")
+    assert said.code == 1
+    assert "not the same: there are 15 test images as before, but not the same ones" in said.err
+    image.with_name("new.jpg").rename(image)
+    shutil.move(jpegs, tmp_path / "moved")
+    said = launch("resume=run", "epochs=2", f"dataset.root={tmp_path / 'moved'}")
+    assert (said.code, "warning" in said.out.split("epoch")[0]) == (0, False), said.err
+
+
+@pytest.mark.usefixtures("tiny")
+def test_resume_with_best_of_another_run_warns(launch: Launch, tmp_path: Path) -> None:
+    assert launch(*TINY, "seed=1", "output_dir=other").code == 0
+    shutil.copy(tmp_path / "other" / "checkpoints" / "best.pt", tmp_path / "run" / "checkpoints" / "best.pt")
+    said = launch("resume=run")
+    assert said.out.count("belongs to another run than its directory: seed is 0 there and 1 here") == 1
+    said = launch("task=evaluate", "checkpoint=run/checkpoints/best.pt", "output_dir=measured")
+    assert said.out.count("belongs to another run than its directory: seed is 0 there and 1 here") == 1
+
+
+@pytest.mark.usefixtures("tiny")
+def test_resume_with_metrics_line_missing_or_twice_says_so(launch: Launch, tmp_path: Path) -> None:
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    line = metrics.read_text()
+    metrics.write_text("")
+    assert "metrics.jsonl: lacks epoch 1, which last.pt has" in launch("resume=run").out
+    metrics.write_text(line + line)
+    assert "a line of epoch 1 follows that of epoch 1" in refused(launch, tmp_path, "resume=run")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_resume_after_kill_during_write_removes_temporary_file(launch: Launch, tmp_path: Path) -> None:
+    left = tmp_path / "run" / ".result.json.123.tmp"
+    left.touch()
+    assert launch("resume=run").code == 0
+    assert not left.exists()
 
 
 def test_any_folder_below_outputs_is_passed_over_by_auto(launch: Launch, tmp_path: Path) -> None:
