@@ -95,13 +95,14 @@ def check_images(content: Mapping[str, Any], experiment: Experiment, source: str
         differ = changes(content["data"], experiment.data)
     else:
         differ = "" if there in (None, here) else f"there were {there} training images, and now there are {here}"
-        log.warning(
-            f"{source}: an earlier version began this run and saved no list of its images; only their number is compared"
-        )
     if differ:
         raise InputError(
             f"{source}: {differ}: other images would be held out, some of which were trained on; restore the data set, or "
             "begin a new run"
+        )
+    if "data" not in content:
+        log.warning(
+            f"{source}: an earlier version began this run and saved no list of its images; only their number is compared"
         )
 
 
