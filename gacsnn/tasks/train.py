@@ -82,8 +82,8 @@ def go_on(
     before, now = saved_config.hardware.processes, this_group().size
     if before != now:
         log.warning(
-            f"hardware.processes: {before} when this run was saved, {now} now; the images of each step are the same, the last "
-            "bits of the weights are not"
+            f"hardware.processes: {before} when this run was saved, {now} now; the images of each step are the same, but the "
+            "rounding of sums differs, and later epochs drift apart"
         )
     return fit(experiment, run_dir, saved, overridden, on_epoch_end)
 
