@@ -146,8 +146,7 @@ class RunDirectory:
     @contextmanager
     def lock(self, option: str, patience: float = 0.0) -> Iterator[None]:
         """Keep other processes from writing here meanwhile. The lock goes when the process does, however it ends.
-
-        The holder first removes the temporary files of killed processes: nobody else can be writing them.
+        The holder first removes the temporary files of killed processes.
 
         Raises:
             InputError: when another process holds it, and still does after so many seconds.
@@ -168,12 +167,6 @@ class RunDirectory:
             yield
         finally:
             lock.release()
-
-    def remove_leftovers(self) -> None:
-        """Remove the temporary files of killed processes, but not while a living process holds the lock."""
-        if any(temporaries(self.path)) or any(temporaries(self.checkpoints)):
-            with suppress(InputError, OSError), self.lock("output_dir"):
-                pass
 
     def write_config(self, config: Config) -> None:
         if self.writes:
@@ -207,6 +200,13 @@ class RunDirectory:
         if self.writes:
             write_text(self.result_path, text.to_json(result, indent=2) + "\n")
             self.page_path.unlink(missing_ok=True)  # it shows an earlier result
+
+
+def remove_leftovers(run_dir: RunDirectory) -> None:
+    """Remove the temporary files of killed processes, but not while a living process holds the lock."""
+    if any(temporaries(run_dir.path)) or any(temporaries(run_dir.checkpoints)):
+        with suppress(InputError, OSError), run_dir.lock("output_dir"):
+            pass
 
 
 # What every result holds: figures, some of which are null in some runs, and words.

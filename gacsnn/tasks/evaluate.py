@@ -14,7 +14,7 @@ from gacsnn.report.run_page import write_page
 from gacsnn.report.summary import conclude
 from gacsnn.runtime import console
 from gacsnn.runtime.group import this_group
-from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory
+from gacsnn.runtime.run_dir import OnEpochEnd, Result, RunDirectory, remove_leftovers
 from gacsnn.tasks.checks import as_measured
 from gacsnn.tasks.experiment import Experiment, announce, prepare, put_weights, run_name
 from gacsnn.tasks.outcome import account, measured, write_energy
@@ -95,7 +95,7 @@ def measure(
 def doubts(experiment: Experiment, content: dict[str, Any]) -> list[str]:
     """Return warnings: a checkpoint that belongs to another run than its directory, and images other than in training."""
     path = Path(str(experiment.config.checkpoint))
-    RunDirectory(path.absolute().parent.parent).remove_leftovers()
+    remove_leftovers(RunDirectory(path.absolute().parent.parent))
     found = [other] if (other := strange_to_its_directory(path, content)) else []
     if "data" in content and (differ := changes(content["data"], experiment.data)):
         found.append(f"checkpoint={path}: the images are not those of its training: {differ}")

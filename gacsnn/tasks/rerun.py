@@ -21,7 +21,7 @@ from gacsnn.report.compare import (
 )
 from gacsnn.runtime.console import log
 from gacsnn.runtime.group import this_group
-from gacsnn.runtime.run_dir import RunDirectory, missing_epochs
+from gacsnn.runtime.run_dir import RunDirectory, missing_epochs, remove_leftovers
 from gacsnn.tasks.experiment import Experiment
 from gacsnn.training import checkpoint
 from gacsnn.training.run_identity import other_run
@@ -73,7 +73,7 @@ def say_other_images(experiment: Experiment) -> None:
     """Warn before the training if a rerun has other images than the run that it repeats."""
     if (source := experiment.config.rerun) is None:
         return
-    RunDirectory(Path(source)).remove_leftovers()
+    remove_leftovers(RunDirectory(Path(source)))
     for differ in images_apart(recorded(RunDirectory(Path(source)), "rerun"), experiment.data):
         log.warning(f"rerun={source}: {differ}")
 

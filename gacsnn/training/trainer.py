@@ -99,8 +99,7 @@ class Trainer:
     def __init__(
         self, model: SpikingResNet, config: Config, machine: Machine, normalise: Normalise, images: int
     ) -> None:
-        self.model = model
-        self.config = config
+        self.model, self.config = model, config
         self.machine = machine
         self.group = machine.group
         self.normalise = normalise
