@@ -147,7 +147,6 @@ class RunDirectory:
     def lock(self, option: str, patience: float = 0.0) -> Iterator[None]:
         """Keep other processes from writing here meanwhile. The lock goes when the process does, however it ends.
         The holder first removes the temporary files of killed processes.
-
         Raises:
             InputError: when another process holds it, and still does after so many seconds.
         """
@@ -162,8 +161,8 @@ class RunDirectory:
                 f"{option}={self.path}: another process is writing this run; wait for it or stop it"
             ) from None
         try:
-            for folder in (self.path, self.checkpoints):
-                remove_temporaries(folder)
+            remove_temporaries(self.path)
+            remove_temporaries(self.checkpoints)
             yield
         finally:
             lock.release()
