@@ -18,8 +18,9 @@ from gacsnn.sweep.budget import is_spent
 from gacsnn.sweep.claims import effective_trials, reap_dead
 from gacsnn.sweep.confirmed import CANDIDATE, folder_of
 from gacsnn.sweep.loop import Sweep
-from gacsnn.sweep.options import NopPruner, SweepOptions
+from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import all_values
+from gacsnn.sweep.pruners import NopPruner
 from gacsnn.sweep.search import Search
 from gacsnn.sweep.status import finished
 from gacsnn.sweep.storage import OtherStudyError

@@ -11,6 +11,7 @@ from omegaconf import MISSING
 
 from gacsnn.config.help import described, line, written
 from gacsnn.sweep.options import Numbers, StudyConf
+from gacsnn.sweep.pruners import PRUNERS
 
 # Of each option, a sentence, and its type; of numbers, `options.Numbers` says that.
 HELP: dict[str, tuple[str, str]] = {
@@ -45,6 +46,26 @@ HELP: dict[str, tuple[str, str]] = {
     "storage_patience_seconds": ("how long a storage that is away, or a full disk, is waited for", ""),
 }
 
+PRUNER_HELP = {
+    "n_startup_trials": ("complete trials before any trial is stopped", "whole number from 0"),
+    "n_warmup_steps": (
+        "epochs before a trial can be stopped",
+        "null or whole number from 0; null: a third of the epochs",
+    ),
+    "interval_steps": ("epochs between two decisions about a trial", "whole number from 1"),
+    "n_min_trials": (
+        "complete trials with a score at that epoch, without which no trial is stopped",
+        "whole number from 1",
+    ),
+    "min_resource": ("epochs of the first rung", "null or whole number from 1; null: a third of the epochs"),
+    "max_resource": ("epochs of a whole run", "null or whole number from 1; null: the epochs of the run"),
+    "reduction_factor": ("one in this many of the trials at a rung goes on", "whole number from 2"),
+    "min_early_stopping_rate": ("rungs that are left out at the beginning", "whole number from 0"),
+    "bootstrap_count": ("trials that must reach a rung before one goes on from it", "whole number from 0"),
+    "p_threshold": ("p-value below which a trial counts as worse than the best one", "number from 0 to 1"),
+    "n_startup_steps": ("seeds before a trial can be stopped", "whole number from 0"),
+}
+
 
 def groups_help() -> str:
     """A line a group that can be chosen, with its choices: not those that choices share, nor Hydra's own."""
@@ -66,7 +87,20 @@ def sweep_help() -> str:
         chosen = next(each[name] for each in StudyConf().defaults if name in each)
         choices = " or ".join(each.removesuffix(".yaml") for each in known)
         lines.append(line(f"hydra/sweeper/{name}", help, choices, f"default {chosen}"))
-    return "\n".join(lines)
+    return "\n".join([*lines, *pruner_help()])
+
+
+def pruner_help() -> list[str]:
+    """Return a line for each option of a pruner, with its default for each pruner that has it."""
+    defaults: dict[str, list[str]] = {name: [] for name in PRUNER_HELP}
+    for pruner, node in PRUNERS.items():
+        for each in fields(node):
+            if each.name != "_target_":
+                defaults[each.name].append(f"{pruner} {default(each)}")
+    return [
+        line(f"hydra.sweeper.pruner.{name}", help, kind, f"default of {', '.join(defaults[name])}")
+        for name, (help, kind) in PRUNER_HELP.items()
+    ]
 
 
 def default(field: Any) -> str:

@@ -27,6 +27,7 @@ from gacsnn.sweep.leases import TAKEN_OVER
 from gacsnn.sweep.memory import give_back
 from gacsnn.sweep.options import SweepOptions
 from gacsnn.sweep.points import grid_size
+from gacsnn.sweep.pruners import for_epochs
 from gacsnn.sweep.question import Claim, read_claims, to_plain
 from gacsnn.sweep.rungs import Rungs, promote
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
@@ -59,7 +60,7 @@ def check(options: SweepOptions, search: Search, compose: Compose) -> Checked:
     identity |= {f"claim {number}": str(claim) for number, claim in enumerate(claims, start=1)}
     check_seeds(options, probed)
     identity |= {} if options.repeats == 1 else {"repeats": options.repeats}
-    make("pruner", options.pruner)
+    make("pruner", for_epochs(options.pruner, min(config.epochs for config in probed)))
     rehearse(options, search)
     grid = options.sampler_name == "GridSampler"
     return Checked(identity, claims, min(options.n_trials, grid_size(search.space)) if grid else options.n_trials)
@@ -107,7 +108,7 @@ class Sweep:
         self.claims, self.n_trials = checked.claims, checked.n_trials
         self.sampler = sampler_of(options, search)
         self.name = options.study_name or folder.name
-        self.open(checked.identity, make("pruner", options.pruner))
+        self.open(checked.identity, make("pruner", for_epochs(options.pruner, 1)))
 
     @uninterrupted()
     def open(self, identity: dict[str, Any], pruner: optuna.pruners.BasePruner) -> None:

@@ -1,4 +1,4 @@
-"""`hydra.sweeper`: its options, the pruners there are, and what can be wrong with them before the first trial."""
+"""The options of `hydra.sweeper`, and their checks before the first trial."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from gacsnn.config.schema import LARGEST, Count, NotNegative, Positive, Processo
 from gacsnn.errors import InputError, nearest
 from gacsnn.sweep.about import absolute_storage
 from gacsnn.sweep.objectives import OBJECTIVES, DirectionName
+from gacsnn.sweep.pruners import NopPruner, Pruner, WilcoxonPruner
 from gacsnn.sweep.rungs import Rungs
 
 
@@ -24,61 +25,6 @@ class TPE(TPESamplerConfig):
 
     multivariate: bool = True  # `group` stays false: it is for spaces that depend on what is drawn, and a study has one
     constant_liar: bool = True
-
-
-@dataclass
-class Pruner:
-    _target_: str = MISSING
-
-
-@dataclass
-class NopPruner(Pruner):
-    _target_: str = "optuna.pruners.NopPruner"
-
-
-@dataclass
-class MedianPruner(Pruner):
-    _target_: str = "optuna.pruners.MedianPruner"
-    n_startup_trials: int = 5
-    n_warmup_steps: int = 0
-    interval_steps: int = 1
-    n_min_trials: int = 1
-
-
-@dataclass
-class SuccessiveHalvingPruner(Pruner):
-    _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
-    min_resource: Any = 1
-    reduction_factor: int = 4
-    min_early_stopping_rate: int = 0
-    bootstrap_count: int = 0
-
-
-@dataclass
-class HyperbandPruner(Pruner):
-    _target_: str = "optuna.pruners.HyperbandPruner"
-    min_resource: int = 1
-    max_resource: Any = "auto"
-    reduction_factor: int = 3
-    bootstrap_count: int = 0
-
-
-@dataclass
-class WilcoxonPruner(Pruner):
-    """For trials that are means over seeds (`repeats`): compares them with the best one, seed by seed."""
-
-    _target_: str = "optuna.pruners.WilcoxonPruner"
-    p_threshold: float = 0.1
-    n_startup_steps: int = 2
-
-
-PRUNERS = {
-    "none": NopPruner,
-    "median": MedianPruner,
-    "halving": SuccessiveHalvingPruner,
-    "hyperband": HyperbandPruner,
-    "wilcoxon": WilcoxonPruner,
-}
 
 
 SAMPLERS = {"tpe": TPE}

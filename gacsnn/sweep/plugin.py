@@ -17,7 +17,8 @@ from gacsnn.runtime.console import log, speak
 from gacsnn.runtime.files import check_writable
 from gacsnn.runtime.signals import StopRequested
 from gacsnn.sweep.grid import GridConf, GridSweeper
-from gacsnn.sweep.options import PRUNERS, SAMPLERS, StudyConf, read_options
+from gacsnn.sweep.options import SAMPLERS, StudyConf, read_options
+from gacsnn.sweep.pruners import PRUNERS
 from gacsnn.sweep.trial import Check, as_job
 from gacsnn.sweep.workers import array_worker, end_with_supervisor, supervise, sweep_worker
 

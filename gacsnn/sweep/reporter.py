@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.utils import instantiate
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
@@ -14,8 +13,10 @@ from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.about import file_of, read_about, storage_of
 from gacsnn.sweep.claims import ancestors
 from gacsnn.sweep.leases import TAKEN_OVER
+from gacsnn.sweep.pruners import for_epochs
 from gacsnn.sweep.pruning import is_pruned
 from gacsnn.sweep.rungs import PAUSED, Rungs, goes_on
+from gacsnn.sweep.samplers import make
 from gacsnn.sweep.storage import open_storage
 
 # One connection a study, however many jobs of it run in this process.
@@ -32,12 +33,11 @@ def open_reporter(hydra: Any, number: int, epochs: int) -> "TrialReporter":
     of_several = "confirms" not in about and hydra.sweeper.repeats > 1
     if key not in _studies:
         storage = open_storage(url, hydra.sweeper.storage_patience_seconds, wait=True)
-        pruner = optuna.pruners.NopPruner()
-        if (
-            "confirms" not in about and not of_several
-        ):  # to confirm is to run to the end, and seeds are compared as a whole
-            pruner = instantiate(hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
-        _studies[key] = optuna.load_study(study_name=about["study"], storage=storage, pruner=pruner)
+        _studies[key] = optuna.load_study(study_name=about["study"], storage=storage)
+    pruner = optuna.pruners.NopPruner()
+    if "confirms" not in about and not of_several:  # to confirm is to run to the end, and seeds are compared as a whole
+        pruner = make("pruner", for_epochs(hydra.sweeper.pruner, epochs))
+    _studies[key].pruner = pruner
     paused_after = [] if "confirms" in about else list(hydra.sweeper.rungs)
     rungs = Rungs(paused_after, hydra.sweeper.reduction_factor) if paused_after else None
     runs = folder / str(number) if of_several else None

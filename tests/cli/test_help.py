@@ -9,6 +9,7 @@ from program import ROOT, Launch
 
 from gacsnn.config.schema import options
 from gacsnn.sweep.options import StudyConf
+from gacsnn.sweep.pruners import PRUNERS
 
 # What is chosen with hydra/sweeper/..., is of Hydra's own, or is of the plain plugin alone.
 ELSEWHERE = {f"hydra.sweeper.{name}" for name in ("_target_", "defaults", "sampler", "pruner", "custom_search_space")}
@@ -27,7 +28,9 @@ def test_help_says_type_range_and_default_of_every_option_also_of_a_search(launc
     out = launch("--help", "T=6").out
     said = dict(re.findall(r"^  (\S+) +(.*)$", out.partition("\nOptions (")[2], re.MULTILINE))
     ours = {f"hydra.sweeper.{each.name}" for each in fields(StudyConf)} - ELSEWHERE
-    assert set(said) == {*options(), *ours, "hydra/sweeper/sampler", "hydra/sweeper/pruner"}
+    of_pruners = {f"hydra.sweeper.pruner.{each.name}" for node in PRUNERS.values() for each in fields(node)}
+    of_pruners.remove("hydra.sweeper.pruner._target_")
+    assert set(said) == {*options(), *ours, *of_pruners, "hydra/sweeper/sampler", "hydra/sweeper/pruner"}
     for name, text in said.items():
         assert re.search(r".{5,} \[.+; (default .+|with \w+=.+)\]$", text), name
     assert said["T"] == "time steps [whole number from 1 to 10000; default 6]"
@@ -38,6 +41,9 @@ def test_help_says_type_range_and_default_of_every_option_also_of_a_search(launc
     assert said["hydra.sweeper.n_trials"] == "trials of the search [whole number from 1 to 1e+12; default 20]"
     assert "tpe" in said["hydra/sweeper/sampler"]
     assert said["hydra/sweeper/pruner"].endswith("wilcoxon; default none]")
+    assert said["hydra.sweeper.pruner.reduction_factor"].endswith(
+        "[whole number from 2; default of halving 4, hyperband 3]"
+    )
 
 
 def test_an_experiment_is_shown_without_torch() -> None:
