@@ -69,9 +69,12 @@ class Replay:
     used: float
 
 
-def replay(pruner: BasePruner, curves: Sequence[Curve]) -> Replay:
-    """Report each curve as a trial, in this order, until its end or until the pruner stops it."""
-    study = optuna.create_study(direction="maximize", pruner=pruner)
+def replay(pruner: BasePruner, curves: Sequence[Curve], name: str = "replay") -> Replay:
+    """Report each curve as a trial, in this order, until its end or until the pruner stops it.
+
+    Hyperband chooses the bracket of a trial by the name of the study.
+    """
+    study = optuna.create_study(study_name=name, direction="maximize", pruner=pruner)
     complete: list[float] = []
     epochs = 0
     for curve in curves:
@@ -104,10 +107,12 @@ def row_of(name: str, options: Mapping[str, Any], pool: Sequence[Curve], searche
     """Return a row of the table: the mean over searches of 30 curves of the pool, the same ones for each pruner."""
     random = np.random.default_rng(0)
     replays: list[Replay] = []
-    for _ in range(searches):
+    for number in range(searches):
         node = OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(PRUNERS[name](**options))))
         drawn = random.choice(len(pool), TRIALS, replace=False)
-        replays.append(replay(make("pruner", for_epochs(node, EPOCHS)), [pool[index] for index in drawn]))
+        replays.append(
+            replay(make("pruner", for_epochs(node, EPOCHS)), [pool[index] for index in drawn], f"search {number}")
+        )
     kept, lost, used = np.mean([(each.kept, each.lost, each.used) for each in replays], axis=0)
     said = ", ".join(f"{option} {value}" for option, value in options.items()) or "default"
     return [name, said, f"{100 * kept:.0f} %", f"{lost:.3f}", f"{100 * (1 - used):.0f} %"]

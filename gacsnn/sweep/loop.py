@@ -44,6 +44,7 @@ class Checked:
     identity: dict[str, Any]
     claims: list[Claim]
     n_trials: int
+    pruner: optuna.pruners.BasePruner
 
 
 def check(options: SweepOptions, search: Search, compose: Compose) -> Checked:
@@ -60,10 +61,11 @@ def check(options: SweepOptions, search: Search, compose: Compose) -> Checked:
     identity |= {f"claim {number}": str(claim) for number, claim in enumerate(claims, start=1)}
     check_seeds(options, probed)
     identity |= {} if options.repeats == 1 else {"repeats": options.repeats}
-    make("pruner", for_epochs(options.pruner, min(config.epochs for config in probed)))
+    pruner = make("pruner", for_epochs(options.pruner, min(config.epochs for config in probed)))
     rehearse(options, search)
     grid = options.sampler_name == "GridSampler"
-    return Checked(identity, claims, min(options.n_trials, grid_size(search.space)) if grid else options.n_trials)
+    n_trials = min(options.n_trials, grid_size(search.space)) if grid else options.n_trials
+    return Checked(identity, claims, n_trials, pruner)
 
 
 def check_seeds(options: SweepOptions, probed: Sequence[Config]) -> None:
@@ -108,7 +110,7 @@ class Sweep:
         self.claims, self.n_trials = checked.claims, checked.n_trials
         self.sampler = sampler_of(options, search)
         self.name = options.study_name or folder.name
-        self.open(checked.identity, make("pruner", for_epochs(options.pruner, 1)))
+        self.open(checked.identity, checked.pruner)
 
     @uninterrupted()
     def open(self, identity: dict[str, Any], pruner: optuna.pruners.BasePruner) -> None:

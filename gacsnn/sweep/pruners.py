@@ -8,6 +8,8 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from gacsnn.errors import InputError
+
 # The share of a run's epochs before which no trial is stopped, if the user gives no number of epochs.
 WARMUP = 1 / 3
 
@@ -68,9 +70,18 @@ PRUNERS = {
 
 
 def for_epochs(node: DictConfig, epochs: int) -> DictConfig:
-    """Return a pruner's options for runs of so many epochs: with a number in place of each null."""
+    """Return a pruner's options for runs of so many epochs: with a number in place of each null.
+
+    Raises:
+        InputError: if the first decision would come after the last epoch.
+    """
     warmup = round(WARMUP * epochs)
     numbers = {"n_warmup_steps": warmup, "min_resource": max(1, warmup), "max_resource": epochs}
+    for name in ("n_warmup_steps", "min_resource"):
+        if isinstance(value := node.get(name), int) and value >= epochs > 1:
+            raise InputError(
+                f"hydra.sweeper.pruner.{name}={value}: would stop no trial of {epochs} epochs; take at most {epochs - 1}"
+            )
     return OmegaConf.create(
         {str(name): numbers.get(str(name)) if value is None else value for name, value in node.items()}
     )

@@ -66,6 +66,13 @@ def test_wrong_option_of_a_pruner_is_refused_by_name() -> None:
         make("pruner", for_epochs(node, 18))
 
 
+@pytest.mark.parametrize(("pruner", "option"), [("median", "n_warmup_steps"), ("hyperband", "min_resource")])
+def test_first_decision_after_the_last_epoch_is_refused(pruner: str, option: str) -> None:
+    node = node_of(f"hydra/sweeper/pruner={pruner}", f"hydra.sweeper.pruner.{option}=18")
+    with pytest.raises(InputError, match=rf"hydra.sweeper.pruner.{option}=18: would stop no trial of 18 epochs"):
+        for_epochs(node, 18)
+
+
 def test_saved_sweep_does_not_prune_in_the_first_third() -> None:
     node = for_epochs(node_of("sweeps=t_lr_prune"), 18)
     assert node["n_warmup_steps"] == 6
