@@ -7,7 +7,7 @@
 `replay` draws 30 curves for each search, as sweeps/t_lr_prune.yaml has 30 trials, and reports them epoch by epoch, one trial
 after another, to Optuna's own pruners. A trial's value is its best epoch. Three sources of curves:
 
-- digits, even: every second recorded run. The defaults of the pruners were chosen on these.
+- digits, even: every second recorded run. The defaults of the pruners were chosen on these and on other pow3 curves.
 - digits, odd: the other runs, which played no part in that choice.
 - pow3: c - a * epoch^-alpha, one of the families of Domhan, Springenberg and Hutter (IJCAI 2015), with noise.
 """
@@ -43,18 +43,18 @@ FIXED = {
     "task.test": "false",
 }
 
-# Settings beside the defaults: those before the warm-up was introduced, and neighbours of today's.
+# The defaults, some neighbours, and the defaults of Optuna and of earlier versions, without a warm-up.
 SETTINGS: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("none", {}),
     ("median", {}),
-    ("median", {"n_startup_trials": 5, "n_warmup_steps": 0}),
     ("median", {"n_startup_trials": 5}),
-    ("median", {"n_startup_trials": 7}),
     ("median", {"n_startup_trials": 10}),
+    ("median", {"n_startup_trials": 5, "n_warmup_steps": 0}),
+    ("halving", {}),
+    ("halving", {"reduction_factor": 4}),
+    ("halving", {"min_resource": 1, "reduction_factor": 4}),
     ("hyperband", {}),
     ("hyperband", {"min_resource": 1, "max_resource": "auto"}),
-    ("halving", {}),
-    ("halving", {"min_resource": 1, "reduction_factor": 4}),
 )
 
 Curve = Sequence[float]

@@ -27,7 +27,7 @@ class NopPruner(Pruner):
 @dataclass
 class MedianPruner(Pruner):
     _target_: str = "optuna.pruners.MedianPruner"
-    n_startup_trials: int = 10
+    n_startup_trials: int = 8
     n_warmup_steps: Any = None
     interval_steps: int = 1
     n_min_trials: int = 1
@@ -37,7 +37,7 @@ class MedianPruner(Pruner):
 class SuccessiveHalvingPruner(Pruner):
     _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
     min_resource: Any = None
-    reduction_factor: int = 4
+    reduction_factor: int = 2
     min_early_stopping_rate: int = 0
     bootstrap_count: int = 0
 

@@ -42,7 +42,7 @@ def test_help_says_type_range_and_default_of_every_option_also_of_a_search(launc
     assert "tpe" in said["hydra/sweeper/sampler"]
     assert said["hydra/sweeper/pruner"].endswith("wilcoxon; default none]")
     assert said["hydra.sweeper.pruner.reduction_factor"].endswith(
-        "[whole number from 2; default of halving 4, hyperband 3]"
+        "[whole number from 2; default of halving 2, hyperband 3]"
     )
 
 
