@@ -136,12 +136,13 @@ def ancestors(trials: list[FrozenTrial], trial: FrozenTrial | optuna.Trial) -> l
 
 
 def params_of(trials: list[FrozenTrial], trial: FrozenTrial) -> dict[str, Any]:
-    """Return the parameters for a retry of this trial: those of the latest trial in its chain that had all of them.
+    """Return the parameters for a retry of this trial: those of the latest trial in its chain whose parameters are complete.
 
     A trial that was killed while it drew its parameters has a part of them; a retry then draws all again, from the same seed.
+    A trial that failed by itself has all of them.
     """
     chain = [trials[number] for number in ancestors(trials, trial)]
-    return next((one.params for one in chain if PREPARED in one.user_attrs), {})
+    return next((one.params for one in chain if PREPARED in one.user_attrs or "died" not in one.user_attrs), {})
 
 
 def chains(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:

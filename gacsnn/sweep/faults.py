@@ -22,10 +22,10 @@ class MachineFault:
         self.error: UnavailableError | None = None
         self.seconds = FIRST_PAUSE
 
-    def note(self, error: object) -> None:
-        """Note the error of a trial; anything else than a fault of the machine says that the machine works."""
+    def note(self, error: object, got_on: bool = False) -> None:
+        """Note the result of a trial. The last fault is over if this one is none, or came after a finished epoch (`got_on`)."""
         self.error = error if isinstance(error, UnavailableError) else None
-        if self.error is None:
+        if self.error is None or got_on:
             self.since, self.seconds = None, FIRST_PAUSE
 
     def pause(self) -> None:

@@ -34,6 +34,7 @@ class JournalLock(BaseJournalFileLock):
 
     def __init__(self, journal: Path) -> None:
         self.journal, self.link = journal.absolute(), journal.with_name(f"{journal.name}.lock")
+        self.held: tuple[int, int] | None = None
 
     def acquire(self) -> bool:
         """Wait for the lock.
@@ -45,6 +46,7 @@ class JournalLock(BaseJournalFileLock):
         while True:
             try:
                 self.link.symlink_to(self.journal)
+                self.held = self.holder()
                 return True
             except FileExistsError:
                 held = self.holder()
@@ -69,18 +71,23 @@ class JournalLock(BaseJournalFileLock):
             return None
         return found.st_ino, found.st_mtime_ns
 
-    def remove(self, held: tuple[int, int] | None) -> None:
-        """Remove the lock that is `held`. Another waiting process may have removed it, and have its own."""
-        if self.holder() == held:
-            self.release()
-
-    def release(self) -> None:
+    def remove(self, held: tuple[int, int] | None) -> bool:
+        """Remove the lock if it is still the one that is `held`; return whether it was."""
+        if held is None or self.holder() != held:
+            return False
         aside = self.link.with_name(f"{self.link.name}{uuid.uuid4()}.rename")
         try:
             self.link.rename(aside)
             aside.unlink()
         except FileNotFoundError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Remove the own lock. Another process may have removed it, while this one was suspended, and have its own."""
+        if not self.remove(self.held):
             log.warning(f"{self.link}: another process removed this lock while it was held")
+        self.held = None
 
 
 class Journal(JournalFileBackend):

@@ -18,7 +18,7 @@ from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
 from gacsnn.sweep.about import check_database, check_new, is_begun, storage_beside, write_about, written_storage
 from gacsnn.sweep.budget import is_spent, refused
-from gacsnn.sweep.claims import ASKED, claim, effective_trials, is_taken_up_again
+from gacsnn.sweep.claims import ASKED, claim, effective_trials, got_on, is_taken_up_again
 from gacsnn.sweep.compose import Compose
 from gacsnn.sweep.endings import end_own, tell
 from gacsnn.sweep.faults import MachineFault
@@ -61,6 +61,11 @@ def check(options: SweepOptions, search: Search, compose: Compose) -> Checked:
     identity |= {f"claim {number}": str(claim) for number, claim in enumerate(claims, start=1)}
     check_seeds(options, probed)
     identity |= {} if options.repeats == 1 else {"repeats": options.repeats}
+    if "epochs" in search.space and "min_resource" in options.pruner and options.pruner.min_resource is None:
+        raise InputError(
+            "hydra.sweeper.pruner.min_resource=null: follows the epochs, which this sweep searches; give the epochs of the first "
+            "rung"
+        )
     pruner = make("pruner", for_epochs(options.pruner, min(config.epochs for config in probed)))
     rehearse(options, search)
     grid = options.sampler_name == "GridSampler"
@@ -197,8 +202,10 @@ class Sweep:
             if failed:
                 with contextlib.suppress(TakenOverError):  # that is the trial's end, and not this process's
                     stop_if_requested()  # an import that a signal cuts short may end with an error of its own
+        with uninterrupted():
+            known = self.study.get_trials(deepcopy=False)
         for trial, returned in zip(trials, returns, strict=True):
-            fault.note(returned._return_value)
+            fault.note(returned._return_value, got_on(known, known[trial.number]))
             log_trial(
                 self, trial, f"{tell(self.study, self.options.objectives, trial, returned)}; {self.status(len(jobs))}"
             )

@@ -19,6 +19,9 @@ from gacsnn.sweep.rungs import PAUSED, Rungs, goes_on
 from gacsnn.sweep.samplers import make
 from gacsnn.sweep.storage import open_storage
 
+# The attribute of a trial: the last epoch after which rung and pruner let it go on.
+DECIDED = "decided"
+
 # One connection a study, however many jobs of it run in this process.
 _studies: dict[tuple[str, str], optuna.Study] = {}
 
@@ -100,17 +103,21 @@ class TrialReporter:
             return
         if is_pruned(self.study, self.trial_id) and not again:  # the pruner itself keeps what it was asked
             raise Pruned(f"stopped early after epoch {epoch}: {self.score} {line[self.score]:.2f} is not promising")
+        if not again and (rung is not None or not isinstance(self.study.pruner, optuna.pruners.NopPruner)):
+            self.study._storage.set_trial_user_attr(self.trial_id, DECIDED, epoch)
 
 
 def decided(trials: list[FrozenTrial], trial: FrozenTrial, rungs: Rungs | None) -> int:
     """Return the last epoch after which the trials before this one, in its chain, are known to have gone on.
 
-    They did so after each epoch but their last report, and after the rung at which they paused and were promoted.
+    They did so after the epoch that they noted, after each epoch but their last report (earlier versions noted none), and
+    after the rung at which they paused and were promoted.
     """
     before = [trials[number] for number in ancestors(trials, trial)[1:]]
+    noted = [one.user_attrs.get(DECIDED, 0) for one in before]
     reported = [epoch - 1 for one in before for epoch in one.intermediate_values]
     paused = [one.user_attrs[PAUSED] for one in before if one.state == TrialState.PRUNED and PAUSED in one.user_attrs]
-    return max([*reported, *(rungs.epochs[rung] for rung in paused if rungs is not None)], default=0)
+    return max([*noted, *reported, *(rungs.epochs[rung] for rung in paused if rungs is not None)], default=0)
 
 
 def epochs_in(folder: Path) -> int:

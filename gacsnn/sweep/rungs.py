@@ -50,9 +50,8 @@ class Climber:
         return self.last.state == TrialState.PRUNED and self.last.user_attrs.get(PAUSED) == rung
 
 
-def climbers(study: optuna.Study) -> list[Climber]:
-    found = chains(study.get_trials(deepcopy=False))
-    return [Climber(chain) for chain in found if TAKEN_FROM not in chain[0].user_attrs]
+def climbers(trials: Sequence[FrozenTrial]) -> list[Climber]:
+    return [Climber(chain) for chain in chains(trials) if TAKEN_FROM not in chain[0].user_attrs]
 
 
 def best_at(study: optuna.Study, rungs: Rungs, rung: int, found: Sequence[Climber]) -> list[Climber]:
@@ -65,7 +64,7 @@ def best_at(study: optuna.Study, rungs: Rungs, rung: int, found: Sequence[Climbe
 @uninterrupted()
 def goes_on(study: optuna.Study, number: int, rungs: Rungs, rung: int) -> bool:
     """Whether the trial that has just reached a rung is among the best there by now, and need not pause."""
-    best = best_at(study, rungs, rung, climbers(study))
+    best = best_at(study, rungs, rung, climbers(study.get_trials(deepcopy=False)))
     return any(one.last.number == number for one in best[: len(best) // rungs.factor])
 
 
@@ -76,7 +75,7 @@ def promote(study: optuna.Study, rungs: Rungs, n_trials: int) -> None:
     rung may have too few for one to be promoted.
     """
     trials = study.get_trials(deepcopy=False)
-    found = [one for one in climbers(study) if not is_beyond(trials, one.last, n_trials)]
+    found = [one for one in climbers(trials) if not is_beyond(trials, one.last, n_trials)]
     for rung in reversed(range(len(rungs.epochs) - 1)):
         best = best_at(study, rungs, rung, found)
         for one in best[: len(best) // rungs.factor]:

@@ -147,6 +147,8 @@ def test_trials_that_failed_are_lined_up_again_once() -> None:
     assert claim(study, 3, 0, 60.0, sampler) is None
     assert line_up_failed(study) == 2
     assert line_up_failed(study) == 0, "they wait"
+    failed, again = study.trials[0], study.trials[3]
+    assert again.system_attrs["fixed_params"] == failed.params, "a trial that failed by itself had all its parameters"
     for number in (0, 1):
         trial = claim(study, 3, 0, 60.0, sampler)
         assert trial is not None

@@ -71,3 +71,14 @@ def test_a_signal_ends_a_pause_at_once(clock: Clock, monkeypatch: pytest.MonkeyP
 def test_a_file_error_of_the_machine_passes_and_others_do_not(name: str) -> None:
     assert isinstance(machine_error(OSError(getattr(errno, name), "why"), "run", "kept"), UnavailableError)
     assert not isinstance(machine_error(OSError(errno.ENOENT, "why"), "run", "kept"), UnavailableError)
+
+
+def test_fault_after_a_finished_epoch_is_a_new_one_with_the_whole_patience(clock: Clock) -> None:
+    fault = MachineFault(10.0)
+    fault.note(machine_error(FULL, "run", "kept"))
+    fault.pause()
+    clock.now += 4 * 3600
+    fault.note(machine_error(FULL, "run", "kept"), got_on=True)
+    begun = clock.now
+    fault.pause()
+    assert clock.now - begun == pytest.approx(1.0, abs=0.1)

@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileSymlinkLock
 
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep import journal
+from gacsnn.sweep.journal import JournalLock
 from gacsnn.sweep.storage import open_storage, open_study, stored_study
 
 
@@ -145,3 +146,16 @@ def test_processes_that_append_at_once_lose_no_record(tmp_path: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", code, file, str(each)]) for each in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert len(attributes(file)) == 150 + 2
+
+
+def test_release_of_a_lock_that_another_process_took_over_leaves_the_new_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "STALE", 0.2)
+    suspended, successor = JournalLock(tmp_path / "j.log"), JournalLock(tmp_path / "j.log")
+    suspended.acquire()
+    successor.acquire()
+    suspended.release()
+    assert successor.link.is_symlink()
+    successor.release()
+    assert not successor.link.is_symlink()

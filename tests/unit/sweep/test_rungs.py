@@ -1,15 +1,16 @@
 """Who pauses at a rung, who goes on, and that many processes at once promote nobody twice."""
 
 import random
+from typing import Any
 
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from gacsnn.errors import Pruned
-from gacsnn.sweep.claims import claim, effective_trials, is_new
+from gacsnn.sweep.claims import claim, effective_trials, finish_early, is_new
 from gacsnn.sweep.reporter import TrialReporter
 from gacsnn.sweep.rungs import Rungs, climbers, promote
 from gacsnn.sweep.storage import open_study
@@ -23,7 +24,7 @@ def climb(study: optuna.Study, trial: optuna.Trial, rungs: Rungs, noise: random.
     """A run of this trial from where it paused: its score grows with its epochs and with x."""
     report = TrialReporter(study, trial.number, "validation_top1", rungs)
     x = trial.suggest_float("x", 0, 1)
-    before = next(other for other in climbers(study) if other.last.number == trial.number)
+    before = next(other for other in climbers(study.get_trials(deepcopy=False)) if other.last.number == trial.number)
     begun = max((epoch for other in before.trials for epoch in other.intermediate_values), default=0)
     for epoch in range(begun + 1, rungs.epochs[-1] + 1):
         try:
@@ -52,7 +53,7 @@ def test_of_each_rung_the_best_go_on_and_one_at_least_reaches_the_end(
         if not at_work:
             break
         climb(study, at_work.pop(noise.randrange(len(at_work))), rungs, noise)
-    found = climbers(study)
+    found = climbers(study.get_trials(deepcopy=False))
     assert len(found) == sum(map(is_new, study.trials)) == n_trials == len(effective_trials(study))
     reached = {epoch: [one for one in found if one.score(epoch) is not None] for epoch in rungs.epochs}
     assert len(reached[1]) == n_trials
@@ -94,3 +95,34 @@ def test_nothing_is_stopped_after_its_last_epoch() -> None:
     assert study.trials[0].intermediate_values == {3: 10.0}
     with pytest.raises(Pruned, match="stopped early after epoch 2"):
         report({**line, "epoch": 2})
+
+
+def test_retry_after_a_positive_decision_is_not_decided_again_when_others_have_overtaken_it() -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    study.pruner = optuna.pruners.ThresholdPruner(lower=50.0)
+    killed = study.ask()
+    report = TrialReporter(study, killed.number, "validation_top1", last=9)
+    report({"epoch": 1, "validation_top1": 60.0})
+    finish_early(study, killed, "killed", "died")
+    study.enqueue_trial({}, user_attrs={"retry_of": killed.number})
+    study.pruner = optuna.pruners.ThresholdPruner(lower=70.0)  # as if better trials had finished meanwhile
+    retry = TrialReporter(study, study.ask().number, "validation_top1", last=9)
+    retry({"epoch": 1, "validation_top1": 60.0})
+    with pytest.raises(Pruned, match="stopped early after epoch 2"):
+        retry({"epoch": 2, "validation_top1": 65.0})
+
+
+def test_promotion_while_another_worker_asks_for_a_trial_does_not_look_beyond_its_own_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = open_study("s", optuna.storages.InMemoryStorage(), ["maximize"], {})
+    read = study.get_trials
+
+    def read_then_ask(**options: Any) -> list[FrozenTrial]:
+        found = read(**options)
+        study.ask()
+        return found
+
+    monkeypatch.setattr(study, "get_trials", read_then_ask)
+    promote(study, Rungs([1, 2], 2), 10)
+    promote(study, Rungs([1, 2], 2), 10)
