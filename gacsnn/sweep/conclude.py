@@ -15,7 +15,7 @@ from gacsnn.sweep.claims import given_up, is_new
 from gacsnn.sweep.confirm import confirmation, is_finished
 from gacsnn.sweep.confirmed import confirmed
 from gacsnn.sweep.endings import value_of
-from gacsnn.sweep.jobs import overrides_of, place, quoted
+from gacsnn.sweep.jobs import overrides_of, place
 from gacsnn.sweep.loop import Sweep
 from gacsnn.sweep.patient import impatient
 from gacsnn.sweep.points import grid_point
@@ -23,6 +23,7 @@ from gacsnn.sweep.question import written
 from gacsnn.sweep.status import SEED, best_so_far, best_trials, count_done, scores
 from gacsnn.sweep.storage import run_of, runs_of
 from gacsnn.sweep.trial import name_of
+from gacsnn.sweep.typed import quote
 
 
 def conclude(sweep: Sweep) -> None:
@@ -140,7 +141,7 @@ def untested(sweep: Sweep) -> list[tuple[Sweep, FrozenTrial, Path]]:
 
 def read_test_split(sweep: Sweep, trial: FrozenTrial, path: Path) -> None:
     """Read the test split with a run of this trial."""
-    names = [*overrides_of(sweep, trial), "task.test=true", f"resume={quoted(path)}"]
+    names = [*overrides_of(sweep, trial), "task.test=true", f"resume={quote(path)}"]
     names = [name for name in names if name != "task.test=false"]
     names += [f"seed={path.name.removeprefix('seed-')}"] if sweep.options.repeats > 1 else []
     job = [*names, *place(sweep, path)]

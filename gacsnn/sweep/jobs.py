@@ -1,7 +1,6 @@
 """From a claimed trial to the job that runs it: its parameters, its lease, its run directory, its command line."""
 
 import contextlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from gacsnn.sweep.leases import MAY_LIVE, TAKEN_OVER, lease
 from gacsnn.sweep.memory import REMEDIES, REMEDY, in_parts, room
 from gacsnn.sweep.succession import take_over
 from gacsnn.sweep.trial import TRIAL, name_of
+from gacsnn.sweep.typed import quote
 
 if TYPE_CHECKING:
     from gacsnn.sweep.loop import Sweep
@@ -98,7 +98,7 @@ def jobs_of(sweep: "Sweep", trial: optuna.Trial) -> list[list[str]]:
 
 
 def job(sweep: "Sweep", trial: optuna.Trial, run: Path, overrides: list[str]) -> list[str]:
-    goes_on = [f"resume={quoted(run)}"] if has_begun(run) else []
+    goes_on = [f"resume={quote(run)}"] if has_begun(run) else []
     return [*overrides, f"+hydra.job.env_set.{TRIAL}='{trial.number}'", *place(sweep, run), *goes_on]
 
 
@@ -119,17 +119,12 @@ def has_begun(run: Path) -> bool:
 def place(sweep: "Sweep", run: Path) -> list[str]:
     """The overrides that have a job run in a directory of this sweep."""
     inside = run.relative_to(sweep.folder) if run.is_relative_to(sweep.folder) else run.name
-    return [*in_folder(sweep.folder), f"hydra.sweep.subdir={quoted(inside)}"]
+    return [*in_folder(sweep.folder), f"hydra.sweep.subdir={quote(inside)}"]
 
 
 def in_folder(folder: Path) -> list[str]:
     """The override that has another process work in this folder, which may be named by the time (`${now:...}`)."""
-    return [f"hydra.sweep.dir={quoted(folder)}"]
-
-
-def quoted(path: Path | str) -> str:
-    """A path as a value on Hydra's command line: in quotes, and with those within, and backslashes before one, escaped."""
-    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), str(path)) + "'"
+    return [f"hydra.sweep.dir={quote(folder)}"]
 
 
 def log_trial(sweep: "Sweep", trial: optuna.Trial, text: str) -> None:

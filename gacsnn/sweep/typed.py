@@ -96,7 +96,7 @@ def keep_text(argument: str) -> str:
     if not equals or key.startswith("-") or re.search(r"""['"\\(){}$]""", value):
         return argument
     if key.lstrip("+") not in TEXT:
-        return argument if value.isascii() or re.search(r"[,\[\]=]", value) else f"{key}={in_quotes(value)}"
+        return argument if value.isascii() or re.search(r"[,\[\]=]", value) else f"{key}={quote(value)}"
     is_list = value.startswith("[") and value.endswith("]")
     parts = (value[1:-1] if is_list else value).split(",")
     if len(parts) == 1 and not is_list:
@@ -112,14 +112,13 @@ def override_value(text: str) -> str:
     try:
         value = OverridesParser.create().parse_rule(text, "primitive") if text else text
     except HydraException:
-        return in_quotes(text)
-    return text if value is None or value == text else in_quotes(text)
+        return quote(text)
+    return text if value is None or value == text else quote(text)
 
 
-def in_quotes(text: str) -> str:
-    """Return text as a quoted value of Hydra's, in which a quote has a backslash before it."""
-    escaped = re.sub(r"(\\*)(')", r"\1\1\\\2", text)
-    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
+def quote(text: object) -> str:
+    """Return text as a quoted value of Hydra's, with a backslash before each quote, and each backslash before one doubled."""
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), str(text)) + "'"
 
 
 def read_flags(arguments: Sequence[str]) -> Namespace:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gacsnn.errors import InputError
-from gacsnn.sweep.typed import keep_text, read
+from gacsnn.sweep.typed import keep_text, quote, read
 
 
 def parsed(argument: str) -> object:
@@ -100,6 +100,11 @@ def test_text_that_is_searched_keeps_its_quotes_up_to_the_trials_command_line() 
     )
     assert space["dataset.train_folder"].choices == ("08", "'1_000'")
     assert fixed == {"dataset.root": "'1e3'"}
+
+
+@pytest.mark.parametrize("text", ["a'b", "a\\", "a\\\\'b\\", "'", "a\\\n", "a=b, c", "é", "\\x"])
+def test_text_in_quotes_is_read_as_it_was(text: str) -> None:
+    assert parsed(f"output_dir={quote(text)}") == text
 
 
 def test_a_sweeps_folder_has_a_name_that_there_could_be() -> None:
