@@ -18,6 +18,7 @@ from gacsnn.config.merge import NAMED, config_hash, differences, flat, identity
 from gacsnn.config.saved import to_dict
 from gacsnn.errors import InputError
 from gacsnn.runtime.console import log
+from gacsnn.runtime.files import check_name
 from gacsnn.runtime.run_dir import RunDirectory
 from gacsnn.runtime.signals import uninterrupted
 from gacsnn.sweep.claims import TAKEN_FROM, effective_trials
@@ -35,6 +36,7 @@ class RefusedError(Exception):
 def check_others(folders: Sequence[str], here: Path) -> None:
     """Raises InputError when there is no study in one of these folders, it is the sweep's own, or its trials are several runs."""
     for folder in map(Path, folders):
+        check_name("hydra.sweeper.trials_from", folder)
         if folder.resolve() == here.resolve():
             raise InputError(f"hydra.sweeper.trials_from={folder}: this is the folder of the sweep itself")
         try:
