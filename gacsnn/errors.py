@@ -42,7 +42,7 @@ class UnavailableError(MachineError):
 
 
 # The errors of files and of the host's memory that pass. Others, such as a file that is gone, stay as they are.
-PASSING = {
+PASSING = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EAGAIN, errno.ENFILE, errno.EMFILE),
     *(
         errno.ESTALE,
@@ -53,7 +53,7 @@ PASSING = {
         errno.EHOSTUNREACH,
         errno.ENODEV,
     ),
-}
+)
 
 
 def machine_error(error: OSError, place: object, remedy: str) -> MachineError:
@@ -81,19 +81,12 @@ class Pruned(Exception):  # noqa: N818  it is none
 # Errors of the operating system that another path would not have: no permission, a file in the way of a folder, a name that
 # the file system refuses.
 OF_PATH = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.EINVAL,
-    errno.ELOOP,
+    *(errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP),
 )
 
 # SQLite's words about a file on a disk that is full, failing or read-only.
 OF_SQLITE = ("database or disk is full", "disk I/O error", "attempt to write a readonly database")
-
 
 # The remedy for a disk that is full, read-only or failing.
 START_AGAIN = "free space there or change the folder, then start the command again"
