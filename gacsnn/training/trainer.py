@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from gacsnn import draws
@@ -62,25 +61,6 @@ class Step(NamedTuple):
     loss: Tensor
     correct: Tensor
     images: int
-
-
-def checked_state(values: dict[str, Any]) -> TrainState:
-    """Raises ValueError or TypeError for what is no state that training leaves."""
-    TrainState(**values)  # pydantic passes over what it does not know
-    state = TypeAdapter(TrainState).validate_python(values)
-    counts = (state.epoch, state.step, state.batch, state.images, state.epoch_images, state.epoch_correct)
-    if not all(0 <= count < 2**63 for count in counts):
-        raise ValueError(f"counts of {min(counts)} to {max(counts)}")
-    return state
-
-
-def check_like(values: Any, like: dict[str, Any]) -> None:
-    """Raises TypeError where values have not the names and types of others: load_state_dict takes whatever it is given."""
-    for name, there in like.items():
-        if type(values[name]) is not type(there):
-            raise TypeError(f"{name} should be {type(there).__name__}")
-    if more := set(values) - set(like):
-        raise TypeError(f"{min(more)} is unknown")
 
 
 def set_rates(optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LambdaLR) -> None:
@@ -143,14 +123,13 @@ class Trainer:
         with part("optimizer"):
             load_optimizer(self.optimizer, content["optimizer"])
         with part("scheduler"):
-            check_like(content["scheduler"], self.scheduler.state_dict())
             self.scheduler.load_state_dict(content["scheduler"])
             set_rates(self.optimizer, self.scheduler)
         with part("scaler"):
             if content["scaler"] and self.scaler.is_enabled():
                 self.scaler.load_state_dict(content["scaler"])
         with part("train_state"):
-            self.state = checked_state(content["train_state"])
+            self.state = TrainState(**content["train_state"])
         if self.group.size > 1 and not self.state.keyed:
             raise InputError(
                 "hardware.processes: this run was begun by a version whose random numbers are those of one process; go on "
