@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from gacsnn.config.schema import Config, Train
 from gacsnn.errors import InputError, SweepError, TakenOverError
+from gacsnn.runtime.run_dir import RunDirectory, remove_leftovers
 from gacsnn.runtime.signals import stop_if_requested, uninterrupted
 from gacsnn.sweep import repeats
 from gacsnn.sweep.about import check_database, check_new, is_begun, storage_beside, write_about, written_storage
@@ -33,7 +34,7 @@ from gacsnn.sweep.rungs import Rungs, promote
 from gacsnn.sweep.samplers import make, rehearse, sampler_of
 from gacsnn.sweep.search import Search, probes, study_identity
 from gacsnn.sweep.status import status
-from gacsnn.sweep.storage import check_kind, open_storage, open_study, stored_study
+from gacsnn.sweep.storage import check_kind, open_storage, open_study, runs_of, stored_study
 from gacsnn.sweep.workers import sweep_worker
 
 
@@ -147,6 +148,8 @@ class Sweep:
             self.study.set_user_attr("claims", to_plain(self.claims))
         self.folder.mkdir(parents=True, exist_ok=True)
         write_about(self.folder, about)
+        if begun:
+            remove_leftovers_of_finished(self.study, self.folder)
 
     def work(self, at_once: int) -> None:
         """Run trials, so many at once, until none is left for this process."""
@@ -213,6 +216,14 @@ class Sweep:
     @uninterrupted()
     def status(self, at_once: int) -> str:
         return status(self.study, self.n_trials, self.options.objectives, at_once)
+
+
+def remove_leftovers_of_finished(study: optuna.Study, folder: Path) -> None:
+    """Remove the temporary files that killed processes left in the run directories of finished trials."""
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.is_finished():
+            for run in runs_of(trial, folder):
+                remove_leftovers(RunDirectory(run))
 
 
 def check_alike(study: optuna.Study, options: SweepOptions, identity: Mapping[str, Any]) -> None:
