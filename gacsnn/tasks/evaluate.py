@@ -75,7 +75,7 @@ def measure(
         epoch = f", after epoch {state['epoch']}" if state else bare
         rows = account(score, experiment)
         result = {
-            **(figures := measured(score, split, experiment, rows)),
+            **(figures := measured(score, split, experiment, rows, state.get("epoch"))),
             "warnings": [*warnings, *figures["warnings"]],
             "epochs": state.get("epoch"),
             "steps": state.get("step"),

@@ -22,9 +22,17 @@ def write_energy(rows: list[Row], run_dir: RunDirectory) -> None:
         write_csv(rows, run_dir.energy_path)
 
 
-def measured(score: Score, split: str, experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
-    """The part of `result.json` that training and evaluation share."""
-    odd = chance_warning(score, experiment.splits.classes, split)
+def measured(score: Score, split: str, experiment: Experiment, rows: list[Row], epochs: int | None) -> dict[str, Any]:
+    """Return the part of `result.json` that training and evaluation share.
+
+    The warning of a result at chance needs a finished epoch (`epochs` is None for weights of unknown age), and no limit on steps
+    or images: such a run tries the program out, and its figures say nothing about the network.
+    """
+    config = experiment.config
+    is_trial = epochs == 0 or any(
+        limit is not None for limit in (config.max_steps, config.limit_train, config.limit_eval)
+    )
+    odd = None if is_trial else chance_warning(score, experiment.splits.classes, split)
     return {
         "top1": score.top1,
         "top5": score.top5,

@@ -23,7 +23,7 @@ from gacsnn.training import checkpoint
 from gacsnn.training.loop import report_saved_epochs, train
 from gacsnn.training.memory import fitting_parts, gpu_memory_errors
 from gacsnn.training.metrics import Score, evaluate
-from gacsnn.training.run_identity import kept_apart
+from gacsnn.training.run_identity import kept_apart, strange_to_its_directory
 from gacsnn.training.saving import find_best, go_back
 from gacsnn.training.trainer import Trainer, TrainState, capture, release
 from gacsnn.weights import load_weights
@@ -47,6 +47,8 @@ def begin(
     experiment = prepare(config)
     if weights is not None:
         put_weights(experiment, weights, f"checkpoint={given}")
+        if other := strange_to_its_directory(Path(str(given)), weights):
+            log.warning(other)
     say_other_images(experiment)
     run_dir = experiment.new_directory(run_name(config))
     with machine_errors(config, run_dir), experiment.locked(run_dir):
@@ -245,7 +247,7 @@ def finish(
         )
     rows = account(score, experiment)
     result = {
-        **measured(score, split, experiment, rows),
+        **measured(score, split, experiment, rows, state.epoch),
         **({} if task.test else {"top1": None, "top5": None, "loss": None}),
         **last,
         "run_id": trainer.belongs["run_id"],
