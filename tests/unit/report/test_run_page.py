@@ -53,6 +53,13 @@ def test_layers_that_are_silent_or_saturated_are_listed_where_the_result_names_t
     assert "Layers" not in written(write_run(tmp_path / "s"))
 
 
+def test_run_page_with_warnings_shows_each_as_text(tmp_path: Path) -> None:
+    page = written(write_run(tmp_path / "r", warnings=["top-1 is at chance", "class <b>"]))
+    for text in ("top-1 is at chance", "class &lt;b&gt;"):
+        assert f"<p><strong>Warning:</strong> {text}</p>" in page
+    assert "Warning" not in written(write_run(tmp_path / "s"))
+
+
 def test_what_a_user_names_is_text(tmp_path: Path) -> None:
     page = written(write_run(tmp_path / "<script>alert(1)<", selected_by="<b>me</b>", dataset="<i>"))
     assert "<script>alert" not in page

@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -215,7 +216,7 @@ content = {{"model": {{"weight": torch.ones(5_000_000)}}, "train_state": {{"epoc
 saver.save(content)
 raise SystemExit(3)
 """
-    assert subprocess.run(["python", "-c", program], check=False).returncode == 3
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 3
     assert epochs([run_dir.last]) == [1]
 
 
