@@ -1,6 +1,5 @@
 """A trained network elsewhere: from Python by `gacsnn.load`, and as the start or the subject of another command."""
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import gacsnn
 from gacsnn.data import load_splits
 from gacsnn.data.normalise import Normalisation
 from gacsnn.errors import InputError
-from gacsnn.training import checkpoint
 
 SHAPE = {"T": 2, "num_classes": 10, "width": 0.05}
 
@@ -41,20 +39,6 @@ def test_a_run_is_loaded_as_it_was_measured(run: Path) -> None:
         gacsnn.load(run, "resnet8", T=2)
     with pytest.raises(InputError, match="no such file"):
         gacsnn.load(run.parent)
-
-
-def test_load_of_best_of_another_run_warns(
-    tiny: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("gacsnn"), "propagate", True)
-    gacsnn.load(tiny)
-    assert caplog.messages == []
-    best = tiny / "checkpoints" / "best.pt"
-    checkpoint.save(best, {**checkpoint.read(best), "run_id": "0123456789abcdef"})
-    gacsnn.load(tiny)
-    (said,) = caplog.messages
-    assert said.startswith(f"checkpoint={best}: belongs to another run than its directory: the run's id is ")
-    assert said.endswith("there and 0123456789abcdef here")
 
 
 def test_a_bare_state_dict_is_loaded_where_its_network_is_given(run: Path) -> None:
