@@ -177,3 +177,8 @@ def test_groups_are_by_time_steps_or_by_names_and_never_by_seed(params: dict[str
         chosen = {name: values[index] for name, values in params.items()}
         trials.append(optuna.create_trial(params=chosen, distributions=space, value=1.0))
     assert list(groups(tried(trials, ["a"], Path()))) == expected
+
+
+def test_history_of_an_objective_to_minimise_shows_the_smallest_so_far() -> None:
+    chart = made(ONE, ["validation_loss"], [False])["history"]
+    assert list(series(chart)["best so far"].points) == [(0, 50.0), (1, 50.0), (3, 50.0)]

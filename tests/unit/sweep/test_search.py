@@ -66,3 +66,8 @@ def test_nested_and_empty_parameters_are_those_of_the_command_line() -> None:
         "optimizer.lr=0.1",
         "limit_train=null",
     ]
+
+
+def test_merged_overrides_of_one_option_take_the_command_line() -> None:
+    merged = merge_overrides({"T": "choice(2,4)", "optimizer": {"lr": 0.1}}, ["++T=range(1,5)", "seed=1"])
+    assert merged == ["T=range(1,5)", "optimizer.lr=0.1", "seed=1"]
