@@ -9,7 +9,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from gacsnn.sweep.budget import expected, gpus, taken
+from gacsnn.sweep.budget import expected, gpus, refused, taken
+from gacsnn.sweep.claims import TAKEN_FROM
 from gacsnn.sweep.workers import ARRAY, WORKER
 
 BEGUN = datetime(2026, 1, 1, 22, 0)
@@ -78,3 +79,28 @@ def test_what_a_trial_will_take_is_known_before_one_is_complete(tmp_path: Path, 
     assert expected(sweep, [], new) == 0.0
     assert expected(sweep, paused, new) == 60.0, "and not nothing, which any budget has left"
     assert expected(sweep, [*paused, of(TrialState.COMPLETE, 600.0)], new) == seconds
+
+
+@pytest.mark.parametrize(("attributes", "starts"), [({TAKEN_FROM: "older/3"}, True), ({}, False)])
+def test_budget_with_trials_from_another_study_counts_own_trials_alone(
+    tmp_path: Path, attributes: dict[str, Any], starts: bool
+) -> None:
+    study = optuna.create_study()
+    study.add_trial(ended(timedelta(hours=10), **attributes))
+    sweep: Any = SimpleNamespace(
+        folder=tmp_path,
+        study=study,
+        options=SimpleNamespace(rungs=None, budget_hours=1.0, budget_gpu_hours=None),
+    )
+    assert (refused(sweep, study.ask()) is None) == starts
+
+
+def test_expected_seconds_with_a_reused_trial_are_those_of_the_others(tmp_path: Path) -> None:
+    sweep: Any = SimpleNamespace(
+        folder=tmp_path, options=SimpleNamespace(rungs=None), study=SimpleNamespace(user_attrs={})
+    )
+    trials = [ended(timedelta(seconds=100)), ended(timedelta(0), reused=True)]
+    for trial in trials:
+        trial.state, trial.values = TrialState.COMPLETE, [1.0]
+    new: Any = SimpleNamespace(params={})
+    assert expected(sweep, trials, new) == 100.0
