@@ -615,4 +615,35 @@ ANSWERS = (
     ),
 )
 
-FAULTS = (*ARITHMETIC, *STEP, *RESUME, *METRICS, *SPLITS, *HASH, *SWEEPS, *REPORTS, *ANSWERS, *PROGRAM)
+QUIET = (
+    Fault(
+        "the best so far is the greatest, whatever the direction",
+        "gacsnn/report/charts.py",
+        "better = max if higher else min\n    best: list",
+        "better = max\n    best: list",
+        (f"{REPORT}/test_charts.py::test_history_of_an_objective_to_minimise_shows_the_smallest_so_far",),
+    ),
+    Fault(
+        "trials taken from another study use up the budget",
+        "gacsnn/sweep/budget.py",
+        "for trial in sweep.study.get_trials(deepcopy=False) if TAKEN_FROM not in trial.user_attrs]",
+        "for trial in sweep.study.get_trials(deepcopy=False)]",
+        (f"{SWEEP}/test_budget.py::test_budget_with_trials_from_another_study_counts_own_trials_alone",),
+    ),
+    Fault(
+        "a reused trial shortens the expected time",
+        "gacsnn/sweep/budget.py",
+        'if other.state in DONE and "reused" not in other.user_attrs]',
+        "if other.state in DONE]",
+        (f"{SWEEP}/test_budget.py::test_expected_seconds_with_a_reused_trial_are_those_of_the_others",),
+    ),
+    Fault(
+        "the saved search space wins over the command line",
+        "gacsnn/sweep/compose.py",
+        "for each in parsed}",
+        "for each in reversed(parsed)}",
+        (f"{SWEEP}/test_search.py::test_merged_overrides_of_one_option_take_the_command_line",),
+    ),
+)
+
+FAULTS = (*ARITHMETIC, *STEP, *RESUME, *METRICS, *SPLITS, *HASH, *SWEEPS, *REPORTS, *ANSWERS, *PROGRAM, *QUIET)
