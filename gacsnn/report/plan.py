@@ -27,12 +27,13 @@ def run_lines(figures: Mapping[str, Any]) -> list[str]:
     if not figures["fits"]:
         help = "hardware.accumulate=auto or a smaller batch_size"
         return [*lines, f"memory: a step's tensors take {memory}, and {free} may be used: it would not fit; try {help}"]
-    step = f"{1000 * figures['step_seconds']:.3g} ms"
+    seconds = figures["step_seconds"]
+    step = f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:,.3g} s"
     steps_time = figures["steps"] * figures["step_seconds"] * figures["processes"]
     rest = figures["seconds"] - figures["steps"] * figures["step_seconds"]
     by = ", ".join(f"{duration(steps_time / count + rest)} by {count}" for count in PROCESSES)
     assumed = figures.get("assumed", [])
-    like_this = f"time by processes on devices like this one, without their communication: {by}"
+    like_this = f"time by processes on such devices, without their communication: {by}"
     return [
         *lines,
         *assumed,

@@ -131,11 +131,14 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """4.2 s, 3 min 20 s, 5 h 02 min."""
+    """Return a time in words: 4.2 s, 3 min 20 s, 5 h 02 min, 12 days 7 h."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 100:
+        return f"{hours // 24:,} days {hours % 24} h"
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def rate(images_per_second: float) -> str:

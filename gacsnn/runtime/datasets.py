@@ -64,6 +64,8 @@ def is_missing(options: AnyDataset) -> bool:
 def counts_of(config: Config) -> tuple[int, int, int]:
     """Return how many images a missing data set has for training and validation, and for the test, and how many classes.
 
+    A data set without published numbers has a test folder of the share `dataset.test`, beside the training folder.
+
     Raises:
         InputError: if neither the options nor the published data set say so.
     """
@@ -77,9 +79,8 @@ def counts_of(config: Config) -> tuple[int, int, int]:
             )
     assert training is not None
     assert classes is not None
-    if test is None:  # a part of all images, as where no test folder is
+    if test is None or config.plan_images is not None:
         test = round(training * getattr(config.dataset, "test", 0.1))
-        training -= test
     return training, test, classes
 
 

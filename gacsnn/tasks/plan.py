@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.utils._pytree import tree_iter
@@ -27,8 +27,11 @@ from gacsnn.training.trainer import Trainer, capture, release
 # Steps that are timed, after one that is not; fewer, when they take this many seconds.
 STEPS, SECONDS = 8, 5.0
 
-# Images of a step that a CPU times in place of a larger batch that is planned for other machines.
+# Images of the smaller of two steps that a CPU times in place of a larger batch that is planned for other machines.
 FEW = 2
+
+# The evaluation of an image as a share of its training: one forward pass of about three passes.
+EVALUATION = 1 / 3
 
 
 def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpochEnd | None = None) -> Result:
@@ -61,7 +64,7 @@ def run(config: Config, overridden: Collection[str] | None, on_epoch_end: OnEpoc
         "assumed": [] if part is None else part.assumed,
         "memory_bytes": needed,
         "free_bytes": round(USABLE * free),
-        "fits": part is not None or needed <= USABLE * free,
+        "fits": needed <= USABLE * free or (part is not None and machine.device.type == "cpu"),
     }
     prepared = time.perf_counter() - begun
     if figures["fits"]:
@@ -122,22 +125,21 @@ def part_of(config: Config) -> Part:
         assumed.append(
             f"a step of {batch_size} images by {processes} processes was given as {config.plan_step_seconds:g} s, and not timed"
         )
-    elif few < share or processes > 1:
-        each = f"{share} of the {batch_size} images" if processes > 1 else f"{batch_size} images"
-        assumed.append(f"a step of {few} images was timed by one process, and scaled to {each} that each process takes")
+        assumed.append("the evaluation of an image is taken for a third of its training")
+    elif few < share:
+        assumed.append(
+            f"steps of {few} and {2 * few} images were timed by one process, and continued to the {share} images of each process"
+        )
     if processes > 1 and config.plan_step_seconds is None:
         assumed.append(f"{processes} devices like this one are assumed; their communication was not measured")
     if splits is None:
-        splits = synthetic_splits(config, few * (STEPS + 1), classes)
+        splits = synthetic_splits(config, 2 * few * (STEPS + 1), classes)
     alone = config.hardware.model_copy(update={"processes": 1})
-    if config.hardware.precision == "fp16" and not on_gpu(
-        config.hardware
-    ):  # CPUs have no kernels for it, and take minutes
+    if config.hardware.precision == "fp16" and not on_gpu(config.hardware):  # it takes minutes
         alone = alone.model_copy(update={"precision": "fp32"})
-        assumed.append("fp32 was timed in place of fp16, which a CPU has no kernels for")
-    config = config.model_copy(
-        update={"hardware": alone, "batch_size": few, "limit_train": few * (STEPS + 1), "limit_eval": 2 * few}
-    )
+        assumed.append("fp32 was measured in place of fp16, which a CPU has no kernels for")
+    limits = {"limit_train": 2 * few * (STEPS + 1), "limit_eval": 2 * few}
+    config = config.model_copy(update={"hardware": alone, "batch_size": few, **limits})
     return Part(config, splits, batch_size, processes, share, train, validation, test, assumed)
 
 
@@ -161,20 +163,17 @@ def timed(experiment: Experiment, prepared: float, parts: int, figures: Result, 
     config, splits, machine = experiment.config, experiment.splits, experiment.machine
     assert isinstance(config.task, Train)
     trainer = Trainer(experiment.model, config, machine, experiment.normalise, len(splits.train))
-    steps_per_epoch = trainer.steps_per_epoch
-    capture(trainer, experiment.image_size(), parts)
-    step = step_seconds(trainer, experiment)
-    release(trainer)
-    held_out = splits.for_evaluation("test")
-    assert held_out is not None
-    with experiment.loader(held_out.limited(2 * config.batch_size)) as loader:
-        score = evaluate(experiment.model, loader, experiment.normalise, machine, "evaluating")
-    image = score.seconds / score.images
-    if part is not None:
-        steps_per_epoch = -(-part.train // part.batch_size)
-        step, image = step * part.share / config.batch_size, image / part.processes
-        if (given := config.plan_step_seconds) is not None:
-            image, step = image * given / step, given
+    batch = part or config
+    steps_per_epoch = trainer.steps_per_epoch if part is None else -(-part.train // part.batch_size)
+    if (given := config.plan_step_seconds) is not None:
+        step, image = given, EVALUATION * given / batch.batch_size
+    else:
+        step = step_seconds(trainer, experiment, parts)
+        if part is not None and part.share > (few := config.batch_size):
+            more = replace(experiment, config=config.model_copy(update={"batch_size": 2 * few}))
+            larger = Trainer(more.model, more.config, machine, more.normalise, len(splits.train))
+            step += max(0.0, step_seconds(larger, more, parts) - step) * (part.share - few) / few
+        image = image_seconds(experiment) / (1 if part is None else part.processes)
     validation, test = figures["validation_images"], figures["test_images"]
     steps = config.epochs * steps_per_epoch
     epochs: float = config.epochs
@@ -194,8 +193,18 @@ def timed(experiment: Experiment, prepared: float, parts: int, figures: Result, 
     }
 
 
-def step_seconds(trainer: Trainer, experiment: Experiment) -> float:
-    """Of a step as it is trained, its images read and augmented, the first step left out where there are more."""
+def image_seconds(experiment: Experiment) -> float:
+    """Return the time of the evaluation of one image."""
+    held_out = experiment.splits.for_evaluation("test")
+    assert held_out is not None
+    with experiment.loader(held_out.limited(2 * experiment.config.batch_size)) as loader:
+        score = evaluate(experiment.model, loader, experiment.normalise, experiment.machine, "evaluating")
+    return score.seconds / score.images
+
+
+def step_seconds(trainer: Trainer, experiment: Experiment, parts: int) -> float:
+    """Return the time of a step, its images read and augmented. The first step is left out if there are more."""
+    capture(trainer, experiment.image_size(), parts)
     trainer.model.train()
     trainer.begin_epoch()
     seconds: list[float] = []
@@ -210,5 +219,6 @@ def step_seconds(trainer: Trainer, experiment: Experiment) -> float:
             enough = len(seconds) > STEPS or sum(seconds[1:]) > SECONDS
             if trainer.group.highest([int(enough)])[0]:
                 break
+    release(trainer)
     timed = seconds[1:] or seconds
     return sum(timed) / len(timed)

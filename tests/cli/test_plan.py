@@ -42,7 +42,6 @@ def test_a_step_that_does_not_fit_is_not_run(launch: Launch, monkeypatch: pytest
     [
         ("task=study study=x", "plan=true: says what a training will take, and task=study is none"),
         ("resume=run", "plan=true: is for a run that begins"),
-        ("dataset=cifar10", "the files of cifar10 are missing"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(launch: Launch, tmp_path: Path, given: str, said: str) -> None:
