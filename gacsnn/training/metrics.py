@@ -121,14 +121,19 @@ def chance_warning(score: Score, classes: list[str], split: str) -> str | None:
     images, others = score.images, score.images - labels[chosen]
     if 10 * times > 9 * images and is_above(times - score.confusion.get((chosen, chosen), 0), others, 0.5):
         return (
-            f"the network takes {100 * times / images:.1f} % of the {split} images for class {classes[chosen]}, and "
+            f"the network takes {100 * times / images:.1f} % of the {split} images for class {escaped(classes[chosen])}, and "
             f"{100 * labels[chosen] / images:.1f} % belong to it; {CAUSES}"
         )
     correct = sum(count for (label, prediction), count in score.confusion.items() if label == prediction)
     is_enough = is_above((images + most) // 2, images, most / images)  # half-way from chance to all images
     if is_enough and not is_above(correct, images, most / images):
         return (
-            f"top-1 on the {split} split is {score.top1:.1f} %, no better than chance: class {classes[frequent]} has "
+            f"top-1 on the {split} split is {score.top1:.1f} %, no better than chance: class {escaped(classes[frequent])} has "
             f"{100 * most / images:.1f} % of the images; {CAUSES}"
         )
     return None
+
+
+def escaped(name: str) -> str:
+    """Replace the characters of a class name that no line can show, such as line breaks, by their escapes."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)

@@ -84,6 +84,13 @@ def test_chance_warning_with_enough_images_names_collapse_or_chance(
     assert said is None or said in str(found)
 
 
+@pytest.mark.parametrize("confusion", [MOSTLY_ZERO, EVENLY])
+def test_chance_warning_of_a_class_name_with_line_breaks_stays_one_line(confusion: dict[tuple[int, int], int]) -> None:
+    found = str(chance_warning(score_of(confusion), ["grey\ncat\r\u2028é", *"bcdefghij"], "test"))
+    assert r"class grey\ncat\r\u2028é" in found
+    assert len(found.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "confusion",
     [
