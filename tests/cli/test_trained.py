@@ -10,6 +10,7 @@ import gacsnn
 from gacsnn.data import load_splits
 from gacsnn.data.normalise import Normalisation
 from gacsnn.errors import InputError
+from gacsnn.training import checkpoint
 
 SHAPE = {"T": 2, "num_classes": 10, "width": 0.05}
 
@@ -39,6 +40,18 @@ def test_a_run_is_loaded_as_it_was_measured(run: Path) -> None:
         gacsnn.load(run, "resnet8", T=2)
     with pytest.raises(InputError, match="no such file"):
         gacsnn.load(run.parent)
+
+
+def test_load_of_best_of_another_run_warns_in_one_line(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What trained `tiny` in this process shows the log on standard output; caplog may see each record twice."""
+    gacsnn.load(tiny)
+    assert capsys.readouterr().out == ""
+    best = tiny / "checkpoints" / "best.pt"
+    checkpoint.save(best, {**checkpoint.read(best), "run_id": "0123456789abcdef"})
+    gacsnn.load(tiny)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith(f"warning: checkpoint={best}: belongs to another run than its directory: the run's id is ")
+    assert said.endswith(" there and 0123456789abcdef here")
 
 
 def test_a_bare_state_dict_is_loaded_where_its_network_is_given(run: Path) -> None:
