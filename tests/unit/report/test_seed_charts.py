@@ -61,7 +61,7 @@ def test_of_many_settings_the_best_are_shown_and_said_to_be() -> None:
     many = rows_of(
         [run(seed, 10.0 * index, f"optimizer.lr={index + 1}e-3") for index in range(MOST + 2) for seed in (0, 1)]
     )
-    (_, curves) = seed_charts(many)
+    (*_, curves) = seed_charts(many)
     assert curves.title.endswith(f"best {MOST} of {MOST + 2}")
     assert curves.series[0].label == f"optimizer.lr={(MOST + 2) / 1000} n=2"
 
