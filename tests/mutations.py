@@ -708,6 +708,64 @@ QUIET = (
         "self.error = None",
         (f"{SWEEP}/test_faults.py",),
     ),
+    Fault(
+        "a confirmation repeats the seeds of the search's repeats",
+        "gacsnn/sweep/confirm.py",
+        "candidates[0].params)).seed + sweep.options.repeats",
+        "candidates[0].params)).seed + 1",
+        (f"{SWEEP}/test_confirm.py::test_confirmation_of_a_search_with_repeats_begins_after_the_seeds_of_the_repeats",),
+    ),
+    Fault(
+        "tasks of another job array are taken for ours",
+        "gacsnn/sweep/slurm.py",
+        "if row[3] == str(file)]",
+        "if row[3]]",
+        (f"{SWEEP}/test_slurm.py::test_tasks_of_another_script_are_left_out",),
+    ),
+    Fault(
+        "a controller of SLURM that does not answer is the user's mistake",
+        "gacsnn/sweep/slurm.py",
+        'if "contact" in said or "timed out" in said:',
+        'if "timed out" in said:',
+        (f"{SWEEP}/test_slurm.py::test_refusal_of_sbatch_is_the_users_and_silence_is_the_machines",),
+    ),
+    Fault(
+        "the faithful preset is not told apart in the table",
+        "gacsnn/report/paper.py",
+        'by = getattr(task, "selected_by", "validation")',
+        'by = "validation"',
+        (
+            "tests/unit/report/test_paper.py::test_run_of_the_faithful_preset_is_a_row_whose_epoch_was_picked_by_the_test_split",
+        ),
+    ),
+    Fault(
+        "the largest of each choice is the best of a loss",
+        "gacsnn/report/charts.py",
+        "    better = max if higher else min\n    best: dict",
+        "    better = max\n    best: dict",
+        (f"{REPORT}/test_charts.py::test_best_of_each_choice_of_an_objective_to_minimise_is_the_smallest",),
+    ),
+    Fault(
+        "the largest curve is the best of a loss",
+        "gacsnn/report/charts.py",
+        "best = (max if higher else min)(complete, key=score_of)",
+        "best = max(complete, key=score_of)",
+        (f"{REPORT}/test_charts.py::test_curves_of_an_objective_to_minimise_mark_the_smallest",),
+    ),
+    Fault(
+        "the front goes up whatever its directions",
+        "gacsnn/report/charts.py",
+        "directions = (not higher[1], higher[0]) if",
+        "directions = (not higher[1], True) if",
+        (f"{REPORT}/test_charts.py::test_front_of_two_objectives_to_minimise_goes_down",),
+    ),
+    Fault(
+        "batch statistics of a process are never its own",
+        "gacsnn/training/smallest_batch.py",
+        "own = batch if config.hardware.sync_batchnorm else min(shares_of(batch, processes))",
+        "own = batch",
+        (f"{TRAINING}/test_smallest_batch.py::test_processes_are_counted_as_their_batch_statistics_are",),
+    ),
 )
 
 FAULTS = (*ARITHMETIC, *STEP, *RESUME, *METRICS, *SPLITS, *HASH, *SWEEPS, *REPORTS, *ANSWERS, *PROGRAM, *QUIET)

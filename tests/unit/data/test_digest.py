@@ -29,7 +29,10 @@ def test_digest_after_image_is_changed_differs(jpegs: Path, part: str, change: s
     before = of_folder(jpegs)
     ants = jpegs / part / "ant"
     for image in sorted(ants.iterdir()):
-        new = {"renamed": ants / f"x{image.name}", "moved to another class": jpegs / part / "bee" / f"x{image.name}"}
+        new = {
+            "renamed": ants / f"{image.stem}x{image.suffix}",
+            "moved to another class": jpegs / part / "bee" / f"x{image.name}",
+        }
         if change in new:
             image.rename(new[change])
         elif change == "added":

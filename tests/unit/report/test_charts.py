@@ -182,3 +182,19 @@ def test_groups_are_by_time_steps_or_by_names_and_never_by_seed(params: dict[str
 def test_history_of_an_objective_to_minimise_shows_the_smallest_so_far() -> None:
     chart = made(ONE, ["validation_loss"], [False])["history"]
     assert list(series(chart)["best so far"].points) == [(0, 50.0), (1, 50.0), (3, 50.0)]
+
+
+def test_best_of_each_choice_of_an_objective_to_minimise_is_the_smallest() -> None:
+    found = series(made(ONE, ["validation_loss"], [False])["t_accuracy"])
+    assert found["best of each T"].points == [(1, 60), (2, 50)]
+
+
+def test_curves_of_an_objective_to_minimise_mark_the_smallest() -> None:
+    found = series(made(ONE, ["validation_top1"], [False])["curves"])
+    assert found["best: trial 0"].points == [(1, 20), (2, 50)]
+
+
+def test_front_of_two_objectives_to_minimise_goes_down() -> None:
+    found = series(made(TWO, ["validation_loss", "energy_mj"], [False, False])["pareto"])
+    assert found["Pareto front"].points == [(2, 60), (3, 50)]
+    assert found[""].points == [(2, 60), (3, 60), (3, 50)]

@@ -110,6 +110,17 @@ def test_runs_of_other_settings_are_other_rows_which_say_by_what(tmp_path: Path,
     assert sorted(row["top1_n"] for row in rows) == ["1", "1", "1", "2"]
 
 
+def test_run_of_the_faithful_preset_is_a_row_whose_epoch_was_picked_by_the_test_split(
+    tmp_path: Path, write: Write
+) -> None:
+    write("sound", *CIFAR, "seed=0")
+    write("faithful", *CIFAR, "seed=0", "preset=faithful")
+    rows = table(tmp_path)
+    assert {Path(row["runs"]).name: row["selected_by"] for row in rows} == {"sound": "validation", "faithful": "test"}
+    shown = (tmp_path / "runs" / "report" / "table.md").read_text()
+    assert "epoch by test: the epoch was picked on the test split" in shown
+
+
 def test_copies_and_folders_are_other_data_and_have_nothing_published(tmp_path: Path, write: Write) -> None:
     folder = ("dataset=image_folder", "model=resnet18", "T=4")
     write("a", *CIFAR)

@@ -1,18 +1,34 @@
 """When a search is over, so that what is the best in it can be said."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
+from hydra import compose, initialize_config_dir
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
+from program import ROOT
 
+from gacsnn.sweep import confirm
 from gacsnn.sweep.claims import claim, finish_early
-from gacsnn.sweep.confirm import is_finished
+from gacsnn.sweep.confirm import confirmation, is_finished
 from gacsnn.sweep.confirmed import CANDIDATE, confirmed
+from gacsnn.sweep.options import SweepOptions, read_options
+from gacsnn.sweep.plugin import register
 from gacsnn.sweep.rungs import PAUSED, Rungs, promote
+from gacsnn.sweep.search import Search
 from gacsnn.sweep.storage import open_study
+
+register()
+
+
+def options(*overrides: str) -> SweepOptions:
+    with initialize_config_dir(str(ROOT / "conf")):
+        node = compose("config", overrides=list(overrides), return_hydra_config=True).hydra.sweeper
+    return read_options({key: node[key] for key in node if key not in ("_target_", "params")} | {"params": {}})
+
 
 RUNGS = Rungs([1, 2], 2)
 
@@ -71,3 +87,25 @@ def test_candidates_are_ranked_by_their_means_over_the_seeds(direction: str, ord
     found = confirmed(searched, confirming)
     assert [one.candidate.number for one in found] == order
     assert sorted(one.mean for one in found) == pytest.approx([196 / 3, 70, 75])
+
+
+def test_confirmation_of_a_search_with_repeats_begins_after_the_seeds_of_the_repeats(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sweep = search()
+    for value, mark in ((1.0, "a"), (3.0, "b")):
+        trial = begin(sweep)
+        trial.suggest_categorical("T", [1, 2])
+        trial.set_user_attr("config_hash", mark)
+        sweep.study.tell(trial, value)
+    sweep.options = options("sweeps=t_lr", "hydra.sweeper.repeats=3", "hydra.sweeper.confirm={top:1,seeds:2}")
+    sweep.search, sweep.name, sweep.folder, sweep.launcher = Search({}, ()), "s", tmp_path, None
+    sweep.compose = lambda overrides: SimpleNamespace(seed=5)
+    made: list[Any] = []
+    monkeypatch.setattr(confirm, "Sweep", lambda *given: made.append(given))
+    confirmation(sweep)
+    ((given, searched, *_),) = made
+    assert given.repeats == 1, "each seed is a trial of its own"
+    assert given.n_trials == 2
+    assert searched.space["seed"].choices == (8, 9), "5, 6 and 7 were those of the search"
+    assert searched.space[CANDIDATE].choices == (1,)
