@@ -17,6 +17,7 @@ from gacsnn.report.paper import MissedError, show
 from gacsnn.report.published import known, published
 from gacsnn.report.rows import Row, rows_of
 from gacsnn.report.runs import Run, collect
+from gacsnn.runtime.console import speak
 from gacsnn.runtime.run_dir import RunDirectory
 
 CIFAR = ("experiment=cifar10_gac_r18_t4", "dataset.root=data")
@@ -285,6 +286,7 @@ def test_a_seed_that_ran_twice_counts_once_and_every_format_says_so(
     tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Seeds 0, 0, 1: the mean of 95 and 97, and not of 94, 96 and 97; the deviation is that of two seeds."""
+    speak()
     for name, seed, top1 in (("a", 0, 94.0), ("b", 0, 96.0), ("c", 1, 97.0)):
         write(name, *CIFAR, f"seed={seed}", top1=top1)
     (row,) = table(tmp_path)
