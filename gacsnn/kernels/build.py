@@ -45,7 +45,7 @@ SYMBOLS = (
     *(f"{name}_{each}" for name in ("lif", "lif_backward", "sums", "statistics", "affine") for each in ELEMENTS),
 )
 
-# Loads a library in a process of its own, which a broken one may end.
+# Code of a child process that loads a library. A broken library ends only the child.
 TRIAL = "import ctypes, sys; library = ctypes.CDLL(sys.argv[1]); [getattr(library, name) for name in sys.argv[2:]]"
 
 # Seconds for all that is started on the way to a library. A compiler takes three.

@@ -15,7 +15,7 @@ from gacsnn.sweep.planned import read_plan
 NOT_WHOLE = {"reused", "retry_of", TAKEN_FROM}
 
 
-# For how many processes the time is said, where the machine that is planned for is another one.
+# Numbers of processes with a time of their own in a plan for other machines.
 PROCESSES = (1, 2, 4, 8)
 
 

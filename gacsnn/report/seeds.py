@@ -34,7 +34,7 @@ def seed_table(rows: Sequence[Row]) -> Table:
 
 
 def seed_notes(rows: Sequence[Row]) -> list[str]:
-    """What the table does not say: which seeds ran more than once."""
+    """Return a note for each row with a seed that ran more than once."""
     found = [(named(row, rows), note) for row in rows if (note := repeated_seeds(row))]
     return [f"{name}: {note}" if name else note for name, note in found]
 

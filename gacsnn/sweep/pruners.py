@@ -70,7 +70,7 @@ PRUNERS = {
 
 
 def for_epochs(node: DictConfig, epochs: int) -> DictConfig:
-    """Return a pruner's options for runs of so many epochs: with a number in place of each null.
+    """Return a pruner's options for runs of `epochs` epochs, with a number in place of each null.
 
     Raises:
         InputError: if the first decision would come after the last epoch.
